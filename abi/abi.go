@@ -1,0 +1,129 @@
+// Package abi is all that the inside of an image (kernel/) and the outside
+// (image/, machine/, cmd/) share: the instance block that a machine is started
+// with, the ports of the emulated debug devices, and the control messages.
+//
+// It relies on nothing but the language, because kernel packages below the Go
+// runtime's own initialisation use it. It must not allocate at package
+// initialisation, nor import anything.
+package abi
+
+// Version is the revision of everything in this package. The builder stamps it
+// into an image and a machine driver refuses an image of another one.
+const Version = 1
+
+// I/O ports that machine drivers attach to QEMU's debug devices.
+const (
+	// PortConsole takes console bytes as they come (isa-debugcon).
+	PortConsole = 0xe9
+	// PortControl takes the lines of control messages (isa-debugcon).
+	PortControl = 0xea
+	// PortExit ends the machine (isa-debug-exit, 4 bytes wide): QEMU exits
+	// with value<<1|1. The exact code precedes it as a control message.
+	PortExit = 0xf4
+)
+
+// Control messages from the guest: one line each on PortControl.
+const (
+	// ControlExit is followed by a space and the exit code in decimal.
+	ControlExit = "exit"
+	// ControlStamp is followed by a stamp's number, its name and the
+	// nanoseconds since the machine's TSC began to count.
+	ControlStamp = "stamp"
+	// ControlOutOfMemory is followed by the bytes asked for, used and given.
+	ControlOutOfMemory = "oom"
+	// ControlListen is followed by "tcp" or "udp" and a port in decimal: a
+	// socket of the program's that is not bound to loopback listens there (or
+	// is bound there, for UDP) from now on. It is sent once a port.
+	ControlListen = "listen"
+)
+
+// Control messages to the guest: one line each on the virtio-serial port
+// that is named ControlPort.
+const (
+	ControlPort = "pith.control"
+	// ControlSignal is followed by a space and the signal's number.
+	ControlSignal = "signal"
+	// ControlWindow is followed by rows and columns: the terminal's size.
+	ControlWindow = "window"
+)
+
+// The instance block travels as the machine's initial RAM disk (the first PVH
+// module): Magic, then records until one of type RecordEnd. A record is its
+// type and its payload's length, both little-endian uint32, then the payload,
+// padded with zeros to the next multiple of eight bytes.
+const Magic = "PITHINS1"
+
+// Record types of the instance block.
+const (
+	RecordEnd  = 0
+	RecordArg  = 1 // one program argument; argv[0] first
+	RecordEnv  = 2 // one KEY=VALUE
+	RecordTime = 3 // host's wall clock at start, nanoseconds since 1970, 8 bytes little-endian
+	RecordNet  = 4 // one interface's configuration, see below
+	RecordCPUs = 5 // count of CPUs, 4 bytes little-endian
+	RecordFlag = 6 // one word: "trace" prints stamps and the memory map, ...
+	RecordFile = 7 // one file: mode (4 bytes), length of the name (4 bytes), name, contents
+)
+
+// A RecordNet's payload is text: words separated by single spaces, in any order:
+//
+//	mac=52:54:00:12:34:56   which card it is for (default: the next one)
+//	addr=10.0.2.15/24       repeatable, IPv4 or IPv6
+//	gw=10.0.2.2             repeatable, at most one a family
+//	route=10.1.0.0/16,10.0.2.9   repeatable: destination, gateway
+//	dns=10.0.2.3            repeatable
+//	dhcp  slaac             flags
+//
+// Without a RecordNet a card is configured by "dhcp slaac".
+
+// NotePVH is the ELF note that names the 32-bit physical entry point
+// (XEN_ELFNOTE_PHYS32_ENTRY, owner "Xen").
+const NotePVH = 18
+
+// The image's own note: owner NoteOwner, type NoteImage, payload the image's
+// manifest: JSON, see package image.
+const (
+	NoteOwner = "Pith"
+	NoteImage = 1
+)
+
+// SegmentLazy is the type of the program header for zeroed variables that a
+// loader need not make: the bytes [p_vaddr, p_vaddr+p_memsz) belong to the
+// program, lie behind its last PT_LOAD segment and get their memory, zeroed,
+// on the first use. An image has one at most; its program headers are mapped
+// behind the ELF header, where the first PT_LOAD segment begins.
+const SegmentLazy = 0x60697468
+
+// Record appends one record to an instance block.
+func Record(block []byte, typ uint32, payload []byte) []byte {
+	block = append32(block, typ)
+	block = append32(block, uint32(len(payload)))
+	block = append(block, payload...)
+	for len(block)%8 != 0 {
+		block = append(block, 0)
+	}
+	return block
+}
+
+func append32(b []byte, v uint32) []byte {
+	return append(b, byte(v), byte(v>>8), byte(v>>16), byte(v>>24))
+}
+
+// Next splits the first record off block, which begins behind Magic. ok is
+// false at RecordEnd and where the block is cut short. It does not allocate.
+func Next(block []byte) (typ uint32, payload, rest []byte, ok bool) {
+	if len(block) < 8 {
+		return 0, nil, nil, false
+	}
+	typ = load32(block)
+	n := uint64(load32(block[4:]))
+	padded := (n + 7) &^ 7
+	if typ == RecordEnd || padded > uint64(len(block)-8) {
+		return 0, nil, nil, false
+	}
+	return typ, block[8 : 8+n], block[8+padded:], true
+}
+
+func load32(b []byte) uint32 {
+	return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24
+}

@@ -1,0 +1,131 @@
+// Package diag is the kernel's voice when nothing else can speak: the boot,
+// a fault, the last words. It writes to the emulated debug console, or to the
+// first serial port where there is none.
+//
+// It relies on package cpu and the port numbers in package abi. It must not
+// allocate, lock or block; it may be called from anywhere.
+package diag
+
+import (
+	"pith/abi"
+	"pith/kernel/cpu"
+)
+
+const serialPort = 0x3f8 // COM1
+
+var useSerial bool
+
+// Init looks which of the two is there: the debug console reads as its own
+// port number (QEMU, hw/char/debugcon).
+func Init() {
+	if cpu.In8(abi.PortConsole) == abi.PortConsole {
+		return
+	}
+	useSerial = true
+	cpu.Out8(serialPort+1, 0)    // no interrupts
+	cpu.Out8(serialPort+3, 0x80) // divisor
+	cpu.Out8(serialPort, 1)      // 115,200 baud
+	cpu.Out8(serialPort+1, 0)
+	cpu.Out8(serialPort+3, 3) // 8N1
+	cpu.Out8(serialPort+2, 7) // FIFO on, cleared
+}
+
+// Write writes n bytes at p to the console.
+func Write(p, n uintptr) {
+	if !useSerial {
+		cpu.OutBytes(abi.PortConsole, p, n)
+		return
+	}
+	for i := uintptr(0); i < n; i++ {
+		for wait := 0; wait < 100000 && cpu.In8(serialPort+5)&0x20 == 0; wait++ {
+		}
+		cpu.Out8(serialPort, cpu.Load8(p+i))
+	}
+}
+
+// Print writes a string.
+func Print(s string) {
+	for i := 0; i < len(s); i++ {
+		printByte(s[i])
+	}
+}
+
+func printByte(b byte) {
+	if !useSerial {
+		cpu.Out8(abi.PortConsole, b)
+		return
+	}
+	for wait := 0; wait < 100000 && cpu.In8(serialPort+5)&0x20 == 0; wait++ {
+	}
+	cpu.Out8(serialPort, b)
+}
+
+// Hex writes 0x and digits.
+func Hex(v uint64) {
+	Print("0x")
+	shift := 60
+	for shift > 0 && v>>shift == 0 {
+		shift -= 4
+	}
+	for ; shift >= 0; shift -= 4 {
+		printByte("0123456789abcdef"[v>>shift&15])
+	}
+}
+
+// Dec writes a decimal number.
+func Dec(v uint64) {
+	var digits [20]byte
+	n := len(digits)
+	for {
+		n--
+		digits[n] = byte('0' + v%10)
+		v /= 10
+		if v == 0 {
+			break
+		}
+	}
+	for ; n < len(digits); n++ {
+		printByte(digits[n])
+	}
+}
+
+// Control writes one control message with up to three numbers for the machine's driver.
+func Control(word string, name string, numbers ...uint64) {
+	out := func(s string) {
+		for i := 0; i < len(s); i++ {
+			cpu.Out8(abi.PortControl, s[i])
+		}
+	}
+	out(word)
+	if name != "" {
+		out(" ")
+		out(name)
+	}
+	for _, v := range numbers {
+		out(" ")
+		var digits [20]byte
+		n := len(digits)
+		for {
+			n--
+			digits[n] = byte('0' + v%10)
+			v /= 10
+			if v == 0 {
+				break
+			}
+		}
+		for ; n < len(digits); n++ {
+			cpu.Out8(abi.PortControl, digits[n])
+		}
+	}
+	out("\n")
+}
+
+// Exit ends the machine with a code from 0 to 255. It does not return.
+func Exit(code uint8) {
+	Control(abi.ControlExit, "", uint64(code))
+	cpu.Out32(abi.PortExit, uint32(code))
+	// No exit device: leave by the keyboard controller's reset line, which ends
+	// a virtual machine that is not to reboot; else stand still.
+	cpu.Out8(0x64, 0xfe)
+	cpu.Halt()
+}

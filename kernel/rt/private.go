@@ -1,0 +1,73 @@
+package rt
+
+import (
+	"pith/kernel/apic"
+	"pith/kernel/mm"
+	"pith/kernel/poll"
+	"pith/kernel/sched"
+	"pith/kernel/trap"
+)
+
+// System calls of our own, by which the upper half asks the lower one.
+const (
+	FirstPrivate   = 0x10000 + iota
+	privateWake    // wake one that waits in epoll
+	privatePrepare // make room for a descriptor's readiness
+	privatePages   // contiguous zeroed memory, by order
+	privateDevice  // map device registers
+	privateLine    // interrupt line: number, registers to acknowledge
+	privateMessage // message-signalled interrupt
+	privateSignal  // signal to the process
+	privateMemory  // total, or with 1 free, bytes
+)
+
+func private(nr uint64, a, b, c uintptr) uint64 {
+	switch nr {
+	case privateWake:
+		poll.Runtime.Wake()
+		return 0
+	case privatePrepare:
+		if !poll.Runtime.Prepare(uint32(a)) {
+			return fail(eNOMEM)
+		}
+		return 0
+	case privatePages:
+		return uint64(mm.Memory.AllocPages(int(a)))
+	case privateDevice:
+		return uint64(mm.Memory.MapDevice(a, b))
+	case privateLine:
+		return line(uint32(a), b, c)
+	case privateMessage:
+		vector, fd, ok := trap.NewDevice(0, 0)
+		if !ok {
+			return fail(eNFILE)
+		}
+		// Spread devices over CPUs by their vectors.
+		target := sched.Threads.APICID(int(vector) % sched.Threads.CPUs())
+		return uint64(target)<<40 | uint64(vector)<<32 | uint64(fd)
+	case privateSignal:
+		return kill(1, int(a))
+	case privateMemory:
+		total, free := mm.Memory.Stats()
+		if a == 1 {
+			return uint64(free)
+		}
+		return uint64(total)
+	}
+	return fail(eNOSYS)
+}
+
+// line routes an interrupt line of a virtio device on MMIO to a new vector.
+func line(gsi uint32, status, ack uintptr) uint64 {
+	vector, fd, ok := trap.NewDevice(status, ack)
+	if !ok {
+		return fail(eNFILE)
+	}
+	target := sched.Threads.APICID(int(vector) % sched.Threads.CPUs())
+	const levelBit, lowBit = 1 << 31, 1 << 30
+	number := gsi &^ (levelBit | lowBit)
+	if !apic.Route(number, vector, target, gsi&levelBit != 0, gsi&lowBit != 0) {
+		return fail(eNODEV)
+	}
+	return uint64(fd)
+}

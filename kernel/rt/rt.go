@@ -1,0 +1,363 @@
+// Package rt answers what the Go runtime itself asks of Linux, by the SYSCALL
+// instruction: threads, futexes, memory, signals, clocks, and the epoll
+// instance of its network poller. System calls that programs make do not come
+// here but to package linux, as function calls.
+//
+// It relies on packages trap, sched, mm, poll and clock. It runs in the lower half:
+// interrupts off, on a kernel stack, without allocation or write barriers. It
+// must not call anything of the upper half. Semantics are those of Linux's
+// manual, section 2; the numbers are linux/amd64's.
+package rt
+
+import (
+	"pith/kernel/clock"
+	"pith/kernel/cpu"
+	"pith/kernel/diag"
+	"pith/kernel/mm"
+	"pith/kernel/poll"
+	"pith/kernel/sched"
+	"pith/kernel/trap"
+)
+
+// Errors in Linux's numbers.
+const (
+	ePERM   = 1
+	eNOENT  = 2
+	eSRCH   = 3
+	eINTR   = 4
+	eBADF   = 9
+	eAGAIN  = 11
+	eNOMEM  = 12
+	eFAULT  = 14
+	eEXIST  = 17
+	eINVAL  = 22
+	eNOSYS  = 38
+	eNFILE  = 23
+	eTIME   = 110
+	eNODEV  = 19
+	eACCESS = 13
+)
+
+// fail is how a system call returns an error: its number, negative.
+func fail(errno int) uint64 { return uint64(int64(-errno)) }
+
+// Init makes this package the one that answers.
+func Init() { trap.SetSyscall(dispatch) }
+
+// dispatch answers one system call: number in AX, arguments in DI, SI, DX,
+// R10, R8, R9, result in AX.
+func dispatch(f *cpu.Frame) {
+	nr := f.AX
+	a, b, c := uintptr(f.DI), uintptr(f.SI), uintptr(f.DX)
+	d, e := uintptr(f.R10), uintptr(f.R8)
+	if nr >= FirstPrivate {
+		f.AX = private(nr, a, b, c)
+		return
+	}
+	switch nr {
+	case 0:
+		f.AX = read(a, b, c)
+	case 1:
+		f.AX = write(a, b, c)
+	case 3:
+		f.AX = 0 // close: nothing was opened here
+	case 9:
+		f.AX = mmap(a, b, c, d)
+	case 10:
+		f.AX = result(mm.Memory.Protect(a, b, mm.Prot(c&7)))
+	case 11:
+		f.AX = result(mm.Memory.Munmap(a, b))
+	case 13:
+		f.AX = sigaction(int(a), b, c)
+	case 14:
+		f.AX = sigprocmask(int(a), b, c)
+	case 15:
+		if !trap.Return(f) {
+			diag.Print("pith: a signal handler returned to nowhere\n")
+			diag.Exit(128 + trap.SIGSEGV)
+		}
+	case 24:
+		sched.Threads.Yield()
+		f.AX = 0
+	case 28:
+		f.AX = madvise(a, b, c)
+	case 35:
+		f.AX = nanosleep(a)
+	case 38:
+		f.AX = setitimer(a, b, c)
+	case 39, 186:
+		f.AX = uint64(sched.Current().ID)
+		if nr == 39 {
+			f.AX = 1
+		}
+	case 56:
+		f.AX = clone(f, a, b, c, d, e)
+	case 60:
+		exitThread()
+	case 62:
+		f.AX = kill(int(a), int(b))
+	case 72:
+		f.AX = fcntl(a, b)
+	case 98:
+		f.AX = getrusage(int(a), b)
+	case 131:
+		f.AX = sigaltstack(a, b)
+	case 157:
+		f.AX = fail(eINVAL) // prctl: the runtime does without names
+	case 158:
+		f.AX = archPrctl(f, a, b)
+	case 202:
+		f.AX = futex(a, b, c, d, e, uintptr(f.R9))
+	case 203:
+		f.AX = 0 // sched_setaffinity: taken as a hint
+	case 204:
+		f.AX = affinity(b, c)
+	case 218:
+		f.AX = uint64(sched.Current().ID)
+	case 228:
+		f.AX = clockGettime(a, b)
+	case 229:
+		f.AX = clockGetres(b)
+	case 230:
+		f.AX = clockNanosleep(a, b, c)
+	case 231:
+		diag.Exit(uint8(a))
+	case 233:
+		f.AX = epollCtl(a, b, c, d)
+	case 234:
+		f.AX = tgkill(int32(b), int(c))
+	case 281:
+		f.AX = epollWait(a, b, c, d)
+	case 2, 257:
+		f.AX = fail(eNOENT)
+	case 290:
+		f.AX = poll.EventFD
+	case 291:
+		f.AX = poll.EpollFD
+	case 318:
+		f.AX = getrandom(a, b)
+	default:
+		f.AX = fail(eNOSYS)
+	}
+}
+
+func result(errno int) uint64 {
+	if errno != 0 {
+		return fail(errno)
+	}
+	return 0
+}
+
+// mayRead and mayWrite tell whether the program named its own memory.
+func mayRead(addr, size uintptr) bool  { return mm.Memory.Mapped(addr, size, mm.Read) }
+func mayWrite(addr, size uintptr) bool { return mm.Memory.Mapped(addr, size, mm.Read|mm.Write) }
+
+func read(fd, addr, n uintptr) uint64 {
+	if fd != poll.EventFD {
+		if fd == 0 {
+			return 0
+		}
+		return fail(eBADF)
+	}
+	if n < 8 || !mayWrite(addr, 8) {
+		return fail(eINVAL)
+	}
+	v := poll.Runtime.Drain()
+	if v == 0 {
+		return fail(eAGAIN)
+	}
+	cpu.Store64(addr, v)
+	return 8
+}
+
+func write(fd, addr, n uintptr) uint64 {
+	if !mayRead(addr, n) {
+		return fail(eFAULT)
+	}
+	switch fd {
+	case 1, 2:
+		diag.Write(addr, n)
+		return uint64(n)
+	case poll.EventFD:
+		if n < 8 {
+			return fail(eINVAL)
+		}
+		poll.Runtime.Signal(cpu.Load64(addr))
+		return 8
+	}
+	return fail(eBADF)
+}
+
+// fcntl answers for descriptors 0 to 2 before package linux is there.
+func fcntl(fd, cmd uintptr) uint64 {
+	const getFlags, readWrite = 3, 2
+	if fd > 2 {
+		return fail(eBADF)
+	}
+	if cmd == getFlags {
+		return readWrite
+	}
+	return 0
+}
+
+func archPrctl(f *cpu.Frame, code, addr uintptr) uint64 {
+	const setFS = 0x1002
+	if code != setFS {
+		return fail(eINVAL)
+	}
+	if !mayWrite(addr-8, 8) {
+		return fail(eFAULT)
+	}
+	sched.Current().SetFS(f, addr)
+	return 0
+}
+
+// affinity is sched_getaffinity: one bit for each CPU.
+func affinity(size, addr uintptr) uint64 {
+	const words = sched.MaxCPUs / 64
+	if size < 8*words {
+		return fail(eINVAL)
+	}
+	if !mayWrite(addr, 8*words) {
+		return fail(eFAULT)
+	}
+	n := sched.Threads.CPUs()
+	cpu.Store64(addr, ^uint64(0)>>(64-n))
+	return 8 * words
+}
+
+func getrandom(addr, n uintptr) uint64 {
+	if !mayWrite(addr, n) {
+		return fail(eFAULT)
+	}
+	for i := uintptr(0); i < n; i += 8 {
+		v, ok := cpu.Random()
+		if !ok {
+			return fail(eAGAIN)
+		}
+		for j := uintptr(0); j < 8 && i+j < n; j++ {
+			cpu.Store8(addr+i+j, byte(v>>(8*j)))
+		}
+	}
+	return uint64(n)
+}
+
+// Flags of mmap(2).
+const (
+	mapFixed     = 0x10
+	mapAnonymous = 0x20
+	mapNoReplace = 0x100000
+)
+
+func mmap(addr, size, prot, flags uintptr) uint64 {
+	if flags&mapAnonymous == 0 {
+		return fail(eNODEV)
+	}
+	total, free := mm.Memory.Stats()
+	if prot != 0 && size > total {
+		diag.Print("pith: out of memory: asked for ")
+		diag.Dec(uint64(size))
+		diag.Print(" bytes at once, used ")
+		diag.Dec(uint64(total - free))
+		diag.Print(" of the ")
+		diag.Dec(uint64(total))
+		diag.Print(" bytes that the machine was given; give it more (pith run -m)\n")
+		return fail(eNOMEM)
+	}
+	at, errno := mm.Memory.Mmap(addr, size, mm.Prot(prot&7), flags&mapFixed != 0, flags&mapNoReplace != 0)
+	if errno != 0 {
+		return fail(errno)
+	}
+	return uint64(at)
+}
+
+func madvise(addr, size, advice uintptr) uint64 {
+	const dontNeed, free, hugePage, noHugePage = 4, 8, 14, 15
+	switch advice {
+	case dontNeed, free:
+		return result(mm.Memory.Discard(addr, size))
+	case hugePage, noHugePage, 0, 1, 2, 3:
+		return 0 // large pages are used where they fit in any case
+	}
+	return fail(eINVAL)
+}
+
+// Flags of clone(2) that a thread of Go's has.
+const cloneThread = 0x10000
+
+func clone(f *cpu.Frame, flags, stack, parentTID, childTID, tls uintptr) uint64 {
+	const setTLS, parentSetTID, childClearTID = 0x80000, 0x100000, 0x200000
+	if flags&cloneThread == 0 {
+		return fail(eNOSYS) // one program, no processes
+	}
+	child := *f
+	child.AX, child.TLS = 0, 0
+	if stack != 0 {
+		child.SP = uint64(stack)
+	}
+	r := sched.Threads.Spawn(&child)
+	if r == 0 {
+		return fail(eAGAIN)
+	}
+	_ = setTLS
+	id := r.Thread().ID
+	if flags&parentSetTID != 0 && mayWrite(parentTID, 4) {
+		cpu.Store32(parentTID, uint32(id))
+	}
+	return uint64(id)
+}
+
+func exitThread() { sched.Threads.Exit() }
+
+// getrusage reports CPU time; the rest of struct rusage is zero.
+func getrusage(who int, addr uintptr) uint64 {
+	const size, thread = 144, 1
+	if !mayWrite(addr, size) {
+		return fail(eFAULT)
+	}
+	cpu.Zero(addr, size)
+	var ns int64
+	if who == thread {
+		ns = sched.Threads.ThreadTime()
+	} else {
+		ns = sched.Threads.ProcessTime()
+	}
+	cpu.Store64(addr, uint64(ns/1e9))
+	cpu.Store64(addr+8, uint64(ns%1e9/1000))
+	return 0
+}
+
+// splitTime writes nanoseconds as a struct timespec.
+func splitTime(addr uintptr, ns int64) {
+	cpu.Store64(addr, uint64(ns/1e9))
+	cpu.Store64(addr+8, uint64(ns%1e9))
+}
+
+func clockGettime(id, addr uintptr) uint64 {
+	if !mayWrite(addr, 16) {
+		return fail(eFAULT)
+	}
+	switch id {
+	case 0, 5:
+		splitTime(addr, clock.Wall())
+	case 1, 4, 6, 7:
+		splitTime(addr, clock.Now())
+	case 2:
+		splitTime(addr, sched.Threads.ProcessTime())
+	case 3:
+		splitTime(addr, sched.Threads.ThreadTime())
+	default:
+		return fail(eINVAL)
+	}
+	return 0
+}
+
+func clockGetres(addr uintptr) uint64 {
+	if addr != 0 {
+		if !mayWrite(addr, 16) {
+			return fail(eFAULT)
+		}
+		splitTime(addr, 1)
+	}
+	return 0
+}

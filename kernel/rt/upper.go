@@ -1,0 +1,134 @@
+package rt
+
+import (
+	"sync"
+	_ "unsafe" // for go:linkname
+
+	"pith/kernel/mm"
+	"pith/kernel/poll"
+)
+
+// What follows is called by the upper half, on goroutines. Trap is the system
+// call itself, which neither blocks nor allocates.
+
+//go:linkname syscall6 internal/runtime/syscall/linux.Syscall6
+//go:noescape
+func syscall6(nr, a1, a2, a3, a4, a5, a6 uintptr) (r1, r2, errno uintptr)
+
+// Trap enters the lower half with a system call.
+func Trap(nr, a1, a2, a3, a4, a5, a6 uintptr) (r1, r2, errno uintptr) {
+	return syscall6(nr, a1, a2, a3, a4, a5, a6)
+}
+
+// Poller publishes readiness of package linux's descriptors to the runtime.
+type Poller struct{}
+
+// Ready says that events of fd may have occurred. It may be called with locks
+// held.
+func (Poller) Ready(fd int32, events uint32) {
+	if poll.Runtime.Mark(uint32(fd), events) {
+		syscall6(privateWake, 0, 0, 0, 0, 0, 0)
+	}
+}
+
+// Prepare must be called for each new descriptor before Ready.
+func (Poller) Prepare(fd int32) {
+	syscall6(privatePrepare, uintptr(fd), 0, 0, 0, 0, 0)
+}
+
+// Forget drops what is known of a descriptor that is closed.
+func (Poller) Forget(fd int32) { poll.Runtime.Forget(uint32(fd)) }
+
+// Pages is zeroed, contiguous memory for devices, at its physical address; size
+// is rounded up to a power of two of pages. 0 is none left, or too much.
+func Pages(size int) (virt, phys uintptr) {
+	order := 0
+	for mm.PageSize<<order < size {
+		order++
+	}
+	if order > 10 {
+		return 0, 0
+	}
+	r, _, errno := syscall6(privatePages, uintptr(order), 0, 0, 0, 0, 0)
+	if errno != 0 || r == 0 {
+		return 0, 0
+	}
+	return mm.Virtual(r), r
+}
+
+// MapDevice maps device registers; 0 on failure.
+func MapDevice(phys, size uintptr) uintptr {
+	r, _, errno := syscall6(privateDevice, phys, size, 0, 0, 0, 0)
+	if errno != 0 {
+		return 0
+	}
+	return r
+}
+
+// Interrupt is a device's interrupt, waited for by goroutines.
+type Interrupt struct {
+	Address uint64 // message to write, where it is message-signalled
+	Data    uint32
+
+	fd   uint32
+	once sync.Once
+	ctx  uintptr
+}
+
+// Flags of Line.
+const (
+	LevelTriggered = 1 << 31
+	ActiveLow      = 1 << 30
+)
+
+// Line sets up an interrupt line. status and ack are the addresses of the
+// registers that tell what happened and silence the device.
+func Line(number uint32, status, ack uintptr) *Interrupt {
+	r, _, errno := syscall6(privateLine, uintptr(number), status, ack, 0, 0, 0)
+	if errno != 0 {
+		return nil
+	}
+	return &Interrupt{fd: uint32(r)}
+}
+
+// Message sets up a message-signalled interrupt (SDM 3, section 11.11).
+func Message() *Interrupt {
+	r, _, errno := syscall6(privateMessage, 0, 0, 0, 0, 0, 0)
+	if errno != 0 {
+		return nil
+	}
+	return &Interrupt{
+		Address: 0xfee00000 | uint64(r>>40)<<12,
+		Data:    uint32(r>>32) & 0xff,
+		fd:      uint32(r),
+	}
+}
+
+//go:linkname pollOpen internal/poll.runtime_pollOpen
+func pollOpen(fd uintptr) (uintptr, int)
+
+//go:linkname pollWait internal/poll.runtime_pollWait
+func pollWait(ctx uintptr, mode int) int
+
+//go:linkname pollServerInit internal/poll.runtime_pollServerInit
+func pollServerInit()
+
+// Wait parks the goroutine until the interrupt has fired since the last Wait
+// returned. One goroutine at a time.
+func (i *Interrupt) Wait() {
+	i.once.Do(func() {
+		pollServerInit()
+		i.ctx, _ = pollOpen(uintptr(i.fd))
+	})
+	pollWait(i.ctx, 'r') // takes the latched event, if there is one
+}
+
+// Signal sends a signal to the program.
+func Signal(sig int) { syscall6(privateSignal, uintptr(sig), 0, 0, 0, 0, 0) }
+
+// Memory returns the machine's memory in bytes.
+func Memory() (total, free uint64) {
+	t, _, _ := syscall6(privateMemory, 0, 0, 0, 0, 0, 0)
+	f, _, _ := syscall6(privateMemory, 1, 0, 0, 0, 0, 0)
+	return uint64(t), uint64(f)
+}

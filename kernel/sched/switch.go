@@ -1,0 +1,4 @@
+package sched
+
+//go:noescape
+func switchStack(save, load, thread, fs uintptr)
