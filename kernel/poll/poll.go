@@ -72,6 +72,9 @@ func (p *Poller) slot(fd uint32) *slot {
 	return (*slot)(cpu.Pointer(page + uintptr(fd%slotsPerPage)*slotSize))
 }
 
+// Known tells whether fd has a slot. It may be called from anywhere.
+func (p *Poller) Known(fd uint32) bool { return p.slot(fd) != nil }
+
 // Prepare makes sure that fd has a slot. false: out of range or memory.
 func (p *Poller) Prepare(fd uint32) bool {
 	if p.slot(fd) != nil {

@@ -1,9 +1,11 @@
 package rt
 
 import (
+	"runtime"
 	"sync"
 	_ "unsafe" // for go:linkname
 
+	"pith/kernel/cpu"
 	"pith/kernel/mm"
 	"pith/kernel/poll"
 )
@@ -26,14 +28,12 @@ type Poller struct{}
 // Ready says that events of fd may have occurred. It may be called with locks
 // held.
 func (Poller) Ready(fd int32, events uint32) {
+	if !poll.Runtime.Known(uint32(fd)) {
+		syscall6(privatePrepare, uintptr(fd), 0, 0, 0, 0, 0)
+	}
 	if poll.Runtime.Mark(uint32(fd), events) {
 		syscall6(privateWake, 0, 0, 0, 0, 0, 0)
 	}
-}
-
-// Prepare must be called for each new descriptor before Ready.
-func (Poller) Prepare(fd int32) {
-	syscall6(privatePrepare, uintptr(fd), 0, 0, 0, 0, 0)
 }
 
 // Forget drops what is known of a descriptor that is closed.
@@ -132,3 +132,13 @@ func Memory() (total, free uint64) {
 	f, _, _ := syscall6(privateMemory, 1, 0, 0, 0, 0, 0)
 	return uint64(t), uint64(f)
 }
+
+// Print writes to the debug console.
+func Print(s string) {
+	b := []byte(s)
+	syscall6(1, 2, cpu.AddressOf(b), uintptr(len(b)), 0, 0, 0)
+	runtime.KeepAlive(b)
+}
+
+// Exit ends the machine.
+func Exit(code int) { syscall6(231, uintptr(code), 0, 0, 0, 0, 0) }

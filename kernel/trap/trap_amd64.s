@@ -218,10 +218,15 @@ fromKernel:
 	MOVUPS X13, 208(SP)
 	MOVUPS X14, 224(SP)
 	MOVUPS X15, 240(SP)
+	// Kernel code keeps the g that it runs with: while booting that is no thread.
+	MOVQ -8(FS), R14
+	MOVQ R14, frameTLS(DX)
+	MOVQ frameSP(DX), BX
+	TESTQ BX, BX
+	JMI  sameG
 	MOVQ localThread(GS), R14
-	MOVQ -8(FS), BX
-	MOVQ BX, frameTLS(DX)
 	MOVQ R14, -8(FS)
+sameG:
 	XORPS X15, X15
 	MOVQ ·handlePC(SB), CX
 	SUBQ $spill, SP

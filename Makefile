@@ -1,0 +1,57 @@
+# Everything that a contributor does. Machines are emulated (TCG) in all of it:
+# set PITH_ACCEL= (empty) to let Pith choose KVM where the host offers it.
+export PITH_ACCEL ?= tcg
+export CGO_ENABLED ?= 0
+
+# The kernel's lower half refers to symbols of the Go runtime.
+LDFLAGS = -ldflags=-checklinkname=0
+GOTEST  = go test $(LDFLAGS)
+WHAT   ?= ./examples/hello
+FUZZTIME ?= 20s
+
+.PHONY: all pith setup check test race boot run bench debug fuzz clean
+
+all: pith
+
+# The command, as one static binary.
+pith:
+	go build -trimpath -o pith ./cmd/pith
+
+# What the host needs, from its own packages.
+setup:
+	./setup.sh
+
+check:
+	@test -z "$$(gofmt -l abi bench cmd examples image kernel machine test *.go 2>/dev/null)" || { gofmt -l .; exit 1; }
+	go vet ./...
+
+test: check
+	$(GOTEST) -timeout 50m ./...
+
+race:
+	CGO_ENABLED=1 go test $(LDFLAGS) -race ./kernel/... ./abi/...
+
+# Only the tests that boot machines.
+boot:
+	$(GOTEST) -count=1 -timeout 50m ./test/...
+
+run: pith
+	./pith run -p 8080:80 $(WHAT)
+
+bench: pith
+	go run ./bench/run
+
+# gdb on a booted image, stopped at its first instruction.
+debug: pith
+	./pith debug $(WHAT)
+
+fuzz:
+	@for p in $$(go list ./...); do \
+		for f in $$($(GOTEST) -list '^Fuzz' $$p 2>/dev/null | grep '^Fuzz'); do \
+			echo "$$p $$f"; $(GOTEST) -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
+		done; \
+	done
+
+clean:
+	rm -f pith
+	go clean -testcache

@@ -1,0 +1,254 @@
+// Package bench compares an image with a tuned Linux guest, with the same Go
+// program on the host itself, and with whatever else is a Target: start, load,
+// footprint.
+//
+// Every target runs the same program (bench/server) in the same network (package
+// lab), is reached the same way and gets the same load (package load). Rounds are
+// interleaved in random order and compared by the medians of the ratios within a
+// round (package stats), because the host is noisy; only ratios mean anything.
+// See docs/benchmarks for the method.
+//
+// It relies on Linux, QEMU and iproute2. It must not measure across a network,
+// leave anything behind, or hide a failure: what could not be measured is in the
+// report.
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"pith/bench/lab"
+	"pith/bench/load"
+)
+
+// Config says what to measure. The zero value of a field is the default.
+type Config struct {
+	Targets []Target
+	// Reference is the name of the target that others are compared with;
+	// "" is the first one.
+	Reference string
+	CPUs      []int         // sizes to measure; default 1 and 2
+	Memory    int64         // of a machine, bytes; default 256 MiB
+	Rounds    int           // default 5
+	Warmup    time.Duration // of each load; default 1 s
+	Length    time.Duration // of each load; default 5 s
+	Idle      time.Duration // of looking at an idle machine; default 10 s
+	Patience  time.Duration // until the first answer of a machine; default 20 s
+	Seed      uint64        // of the order; default 1
+	Steps     []string      // of StepNames; default all
+	Progress  io.Writer     // a line for each visit; nil is silent
+}
+
+func (c *Config) fill() error {
+	if len(c.Targets) == 0 {
+		return errors.New("bench: nothing to measure")
+	}
+	if c.Reference == "" {
+		c.Reference = c.Targets[0].Name()
+	}
+	if c.CPUs == nil {
+		c.CPUs = []int{1, 2}
+	}
+	if c.Steps == nil {
+		c.Steps = StepNames()
+	}
+	for _, s := range c.Steps {
+		if !slices.Contains(StepNames(), s) {
+			return fmt.Errorf("bench: no step %q; there are %v", s, StepNames())
+		}
+	}
+	setDefault(&c.Memory, 256<<20)
+	setDefault(&c.Rounds, 5)
+	setDefault(&c.Warmup, time.Second)
+	setDefault(&c.Length, 5*time.Second)
+	setDefault(&c.Idle, 10*time.Second)
+	setDefault(&c.Patience, 20*time.Second)
+	setDefault(&c.Seed, 1)
+	if c.Progress == nil {
+		c.Progress = io.Discard
+	}
+	return nil
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// bench is a comparison under way.
+type bench struct {
+	Config
+	lab    *lab.Lab
+	report *Report
+}
+
+// Run measures. It must run inside a lab (lab.Enter). When ctx ends or a target
+// can't be prepared, it returns what was measured until then and an error. A
+// measure that fails is in the report's Failures and stops nothing.
+func Run(ctx context.Context, c Config) (*Report, error) {
+	if err := c.fill(); err != nil {
+		return nil, err
+	}
+	l, err := lab.Open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{c, l, newReport(&c)}
+	for _, t := range c.Targets {
+		if err := t.Prepare(ctx); err != nil {
+			return b.report, fmt.Errorf("%s: %w", t.Name(), err)
+		}
+	}
+	if err := b.sizes(); err != nil {
+		return b.report, err
+	}
+	order := rand.New(rand.NewPCG(c.Seed, 0))
+	for round := range c.Rounds {
+		if err := b.round(ctx, round, order); err != nil {
+			return b.report, err
+		}
+	}
+	return b.report, b.memory(ctx)
+}
+
+// place in a round: one target in one size.
+type turn struct {
+	target Target
+	cpus   int
+}
+
+// round visits every target in every size once, in random order.
+func (b *bench) round(ctx context.Context, round int, order *rand.Rand) error {
+	var turns []turn
+	for _, t := range b.Targets {
+		for _, cpus := range b.CPUs {
+			turns = append(turns, turn{t, cpus})
+		}
+	}
+	order.Shuffle(len(turns), func(i, j int) { turns[i], turns[j] = turns[j], turns[i] })
+	for _, t := range turns {
+		values, err := b.visit(ctx, t)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		b.report.add(round, t, values, hostLoad())
+		b.say("round %d of %d: %s, %d CPUs: %s", round+1, b.Rounds, t.target.Name(), t.cpus, brief(values))
+		if err != nil {
+			b.report.fail("round %d, %s, %d CPUs: %v", round+1, t.target.Name(), t.cpus, err)
+			b.say("  failed: %v", err)
+		}
+	}
+	return nil
+}
+
+// visit starts one instance, measures it and stops it.
+func (b *bench) visit(ctx context.Context, t turn) (values map[string]float64, err error) {
+	v := &visit{config: &b.Config, target: t.target, shape: Shape{t.cpus, b.Memory}, values: map[string]float64{}}
+	if v.inst, err = t.target.Start(ctx, b.lab, v.shape); err != nil {
+		return nil, err
+	}
+	// The lab must be tidy again even if ctx has ended.
+	defer func() { err = errors.Join(err, v.inst.Stop(context.WithoutCancel(ctx))) }()
+	at, err := b.first(ctx, v.inst)
+	if err != nil {
+		return v.values, err
+	}
+	v.values[mStart] = at.Sub(v.inst.Started()).Seconds() * 1000
+	if err := b.ready(ctx, v.inst); err != nil {
+		return v.values, err
+	}
+	facts, err := v.inst.Facts()
+	if err != nil {
+		return v.values, err
+	}
+	b.report.Facts[t.target.Name()] = facts
+	for _, s := range steps {
+		if !slices.Contains(b.Steps, s.name) {
+			continue
+		}
+		if err := s.run(ctx, v); err != nil {
+			return v.values, fmt.Errorf("%s: %w%s", s.name, err, said(v.inst))
+		}
+	}
+	return v.values, nil
+}
+
+// first waits for the first answer, no longer than for an instance that ended.
+func (b *bench) first(ctx context.Context, inst Instance) (time.Time, error) {
+	ctx, cancel := context.WithTimeout(ctx, b.Patience)
+	defer cancel()
+	go func() {
+		select {
+		case <-inst.Done():
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	at, err := load.FirstAnswer(ctx, web(inst), "/")
+	if err != nil {
+		return at, fmt.Errorf("start: %w%s", err, said(inst))
+	}
+	return at, nil
+}
+
+// ready is for instances that want to know that they serve from now on.
+func (b *bench) ready(ctx context.Context, inst Instance) error {
+	if r, ok := inst.(interface{ Ready(context.Context) error }); ok {
+		return r.Ready(ctx)
+	}
+	return nil
+}
+
+// said is the end of what an instance printed, for an error.
+func said(inst Instance) string {
+	c, ok := inst.(interface{ Console() string })
+	if !ok || c.Console() == "" {
+		return ""
+	}
+	return "\nIts console ends with:\n" + c.Console()
+}
+
+// sizes weighs what has to be shipped.
+func (b *bench) sizes() error {
+	for _, t := range b.Targets {
+		raw, packed, err := weigh(t.Files())
+		if err != nil {
+			return fmt.Errorf("bench: %s: %w", t.Name(), err)
+		}
+		b.report.Sizes[t.Name()] = Size{raw, packed}
+	}
+	return nil
+}
+
+// memory searches the least memory of each machine, once.
+func (b *bench) memory(ctx context.Context) error {
+	if !slices.Contains(b.Steps, "memory") {
+		return nil
+	}
+	for _, t := range b.Targets {
+		if !t.Machine() {
+			continue
+		}
+		mebibytes, err := leastMemoryThatServes(ctx, b, t)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			b.report.fail("least memory, %s: %v", t.Name(), err)
+			continue
+		}
+		b.report.add(0, turn{t, 1}, map[string]float64{mLeastMemory: mebibytes}, hostLoad())
+	}
+	return nil
+}
+
+func (b *bench) say(format string, args ...any) {
+	fmt.Fprintf(b.Progress, format+"\n", args...)
+}

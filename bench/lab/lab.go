@@ -1,0 +1,142 @@
+package lab
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+// The lab's network: the loads are at host, machines behind it.
+var (
+	subnet = netip.MustParsePrefix("10.0.0.0/24")
+	host   = netip.MustParseAddr("10.0.0.1")
+)
+
+const bridge = "pithlab0"
+
+// Place is where one machine is in the network: a card and its address.
+type Place struct {
+	Link    string       // a tap device; for the native reference a veth
+	MAC     string       // for the machine's card
+	Addr    netip.Prefix // for the machine's card
+	Gateway netip.Addr   // where the loads are
+}
+
+// Lab is the network.
+type Lab struct {
+	next uint8
+}
+
+// Open makes the bridge. The process must be inside a lab (see Enter).
+func Open(ctx context.Context) (*Lab, error) {
+	if !Inside() {
+		return nil, errors.New("lab: this process is in the host's own network namespace")
+	}
+	if _, err := os.Stat("/dev/net/tun"); err != nil {
+		return nil, fmt.Errorf("lab: no tap devices: %w (modprobe tun)", err)
+	}
+	if _, err := exec.LookPath("ip"); err != nil {
+		return nil, fmt.Errorf("lab: %w (Debian and Ubuntu: apt-get install iproute2)", err)
+	}
+	err := ip(ctx,
+		"link set lo up",
+		"link add "+bridge+" type bridge",
+		"addr add "+netip.PrefixFrom(host, subnet.Bits()).String()+" dev "+bridge,
+		"link set "+bridge+" up")
+	if err != nil {
+		return nil, err
+	}
+	return &Lab{next: 1}, nil
+}
+
+// Tap makes a tap device on the bridge. queue is how many frames wait in it for
+// the machine; 0 leaves the kernel's default.
+func (l *Lab) Tap(ctx context.Context, queue int) (Place, error) {
+	p := l.place("tap")
+	commands := []string{
+		"tuntap add " + p.Link + " mode tap",
+		"link set " + p.Link + " master " + bridge,
+	}
+	if queue > 0 {
+		commands = append(commands, fmt.Sprintf("link set %s txqueuelen %d", p.Link, queue))
+	}
+	return p, ip(ctx, append(commands, "link set "+p.Link+" up", neighbour(p))...)
+}
+
+// Veth makes a pair of devices: one end on the bridge, the other in the network
+// namespace of process pid, where it is configured as Place says.
+func (l *Lab) Veth(ctx context.Context, pid int) (Place, error) {
+	p := l.place("veth")
+	peer := p.Link + "p"
+	err := ip(ctx,
+		fmt.Sprintf("link add %s type veth peer name %s address %s netns %d", p.Link, peer, p.MAC, pid),
+		"link set "+p.Link+" master "+bridge,
+		"link set "+p.Link+" up",
+		neighbour(p))
+	if err != nil {
+		return p, err
+	}
+	return p, within(ctx, pid,
+		"link set lo up",
+		"addr add "+p.Addr.String()+" dev "+peer,
+		"link set "+peer+" up")
+}
+
+// Remove takes a place out of the network.
+func (l *Lab) Remove(ctx context.Context, p Place) error {
+	return ip(ctx, "neigh del "+p.Addr.Addr().String()+" dev "+bridge, "link del "+p.Link)
+}
+
+// Queue sets how many frames wait in a place's tap device for the machine.
+func (l *Lab) Queue(ctx context.Context, p Place, frames int) error {
+	return ip(ctx, fmt.Sprintf("link set %s txqueuelen %d", p.Link, frames))
+}
+
+// place is the next free one. Addresses begin again after 253 places, so that
+// many must not be in use at once.
+func (l *Lab) place(kind string) Place {
+	l.next++
+	if l.next == 255 {
+		l.next = 2
+	}
+	b := host.As4()
+	b[3] = l.next
+	return Place{
+		Link:    fmt.Sprintf("pith%s%d", kind, l.next),
+		MAC:     fmt.Sprintf("52:54:00:12:34:%02x", l.next),
+		Addr:    netip.PrefixFrom(netip.AddrFrom4(b), subnet.Bits()),
+		Gateway: host,
+	}
+}
+
+// neighbour tells the loads' side the machine's hardware address: asking for it
+// before the machine is up would cost a second's pause (the ARP retry).
+func neighbour(p Place) string {
+	return fmt.Sprintf("neigh replace %s lladdr %s dev %s nud permanent", p.Addr.Addr(), p.MAC, bridge)
+}
+
+// ip runs commands of ip(8) in this namespace.
+func ip(ctx context.Context, commands ...string) error {
+	return run(exec.CommandContext(ctx, "ip", "-batch", "-"), commands)
+}
+
+// within runs commands of ip(8) in the network namespace of process pid.
+func within(ctx context.Context, pid int, commands ...string) error {
+	enter := fmt.Sprintf("--net=/proc/%d/ns/net", pid)
+	return run(exec.CommandContext(ctx, "nsenter", enter, "ip", "-batch", "-"), commands)
+}
+
+func run(cmd *exec.Cmd, commands []string) error {
+	cmd.Stdin = strings.NewReader(strings.Join(commands, "\n") + "\n")
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("lab: %s: %w: %s", strings.Join(cmd.Args, " "), err, bytes.TrimSpace(said.Bytes()))
+	}
+	return nil
+}

@@ -1,0 +1,115 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"time"
+
+	"pith/bench/lab"
+)
+
+// Native is the same executable as a process of the host in a network namespace
+// of its own, reached over veth: what the hardware could do. Its CPUs are
+// limited by GOMAXPROCS, its memory is not.
+type Native struct {
+	Program string
+}
+
+// Name is "native".
+func (t *Native) Name() string { return "native" }
+
+// Machine is false.
+func (t *Native) Machine() bool { return false }
+
+// Prepare looks whether the program is there.
+func (t *Native) Prepare(context.Context) error {
+	if _, err := os.Stat(t.Program); err != nil {
+		return fmt.Errorf("bench: program: %w", err)
+	}
+	if _, err := exec.LookPath("nsenter"); err != nil {
+		return fmt.Errorf("bench: %w (Debian and Ubuntu: apt-get install util-linux)", err)
+	}
+	return nil
+}
+
+// Files is the program.
+func (t *Native) Files() []string { return []string{t.Program} }
+
+// Start starts the process, then gives it its network.
+func (t *Native) Start(ctx context.Context, l *lab.Lab, s Shape) (Instance, error) {
+	console := new(tail)
+	cmd := exec.Command(t.Program)
+	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(s.CPUs))
+	cmd.Stdout, cmd.Stderr = console, console
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	i := &nativeInstance{cmd: cmd, lab: l, console: console, done: make(chan struct{}), started: time.Now()}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	go i.wait()
+	place, err := l.Veth(ctx, cmd.Process.Pid)
+	if err != nil {
+		return nil, errors.Join(err, i.kill())
+	}
+	i.place = place
+	return i, nil
+}
+
+type nativeInstance struct {
+	cmd     *exec.Cmd
+	lab     *lab.Lab
+	place   lab.Place
+	console *tail
+	done    chan struct{}
+	started time.Time
+}
+
+func (i *nativeInstance) wait() {
+	i.cmd.Wait() // how it ended is of no interest: it is killed
+	close(i.done)
+}
+
+func (i *nativeInstance) Addr() netip.Addr      { return i.place.Addr.Addr() }
+func (i *nativeInstance) Started() time.Time    { return i.started }
+func (i *nativeInstance) PID() int              { return i.cmd.Process.Pid }
+func (i *nativeInstance) Done() <-chan struct{} { return i.done }
+func (i *nativeInstance) Console() string       { return i.console.String() }
+func (i *nativeInstance) Facts() (Facts, error) { return Facts{"none", "host"}, nil }
+
+// Threads is every thread of the process.
+func (i *nativeInstance) Threads() ([]int, error) {
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", i.PID()))
+	if err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	var ids []int
+	for _, e := range entries {
+		id, err := strconv.Atoi(e.Name())
+		if err != nil {
+			return nil, fmt.Errorf("bench: %w", err)
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
+}
+
+func (i *nativeInstance) kill() error {
+	err := i.cmd.Process.Kill()
+	<-i.done
+	if errors.Is(err, os.ErrProcessDone) {
+		return nil
+	}
+	return err
+}
+
+// Stop ends the process; its namespace goes with it, and the veth pair with
+// that, but not at once.
+func (i *nativeInstance) Stop(ctx context.Context) error {
+	return errors.Join(i.lab.Remove(ctx, i.place), i.kill())
+}

@@ -1,0 +1,203 @@
+// Command run is what "make bench" calls: it builds the measured program, moves
+// into a lab and compares. It wires package bench for that, and nothing else.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"pith/bench"
+	"pith/bench/lab"
+	"pith/image"
+	"pith/machine/host"
+	"pith/machine/linuxvm"
+	"pith/machine/qemu"
+)
+
+// options are the command line's.
+type options struct {
+	targets, cpus, steps string
+	cpuModel, program    string
+	words, stack         string
+	source               string // folder of the measured program
+	out                  string
+	quick                bool
+	config               bench.Config
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if !lab.Inside() {
+		code, err := lab.Enter(ctx, os.Args[1:]...)
+		exit(code, err)
+	}
+	exit(1, run(ctx, parse()))
+}
+
+// exit ends with code, or with 0 if there is no error to report and code is the
+// default for errors.
+func exit(code int, err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(max(code, 1))
+	}
+	if lab.Inside() {
+		code = 0
+	}
+	os.Exit(code)
+}
+
+func parse() *options {
+	o := new(options)
+	c := &o.config
+	flag.StringVar(&o.targets, "targets", "linux,pith,native", "what to compare; the first is the reference")
+	flag.StringVar(&o.cpus, "cpus", "1,2", "numbers of CPUs")
+	flag.StringVar(&o.steps, "steps", "", "what to measure, of "+strings.Join(bench.StepNames(), ",")+" (default all)")
+	flag.StringVar(&o.cpuModel, "cpu", "", "QEMU's -cpu for all machines (default: each its best)")
+	flag.StringVar(&o.words, "append", "", "further words of the Linux guest's kernel command line")
+	flag.StringVar(&o.stack, "stack", "", "network stack of the image (default: the builder's)")
+	flag.StringVar(&o.program, "program", "", "the measured program for linux and native, built for linux/amd64 (default: bench/server, built now)")
+	flag.StringVar(&o.out, "o", "", "folder for samples.csv and report.md (default: print the report only)")
+	flag.BoolVar(&o.quick, "quick", false, "two short rounds, no search for the least memory")
+	flag.IntVar(&c.Rounds, "rounds", 0, "rounds (default 5)")
+	flag.DurationVar(&c.Length, "length", 0, "length of each load (default 5s)")
+	flag.DurationVar(&c.Warmup, "warmup", 0, "warm-up before each load (default 1s)")
+	flag.DurationVar(&c.Idle, "idle", 0, "how long to watch an idle machine (default 10s)")
+	flag.Int64Var(&c.Memory, "m", 256, "memory of a machine in MiB")
+	flag.Uint64Var(&c.Seed, "seed", 0, "seed of the order (default 1)")
+	flag.Parse()
+	c.Memory <<= 20
+	return o
+}
+
+func run(ctx context.Context, o *options) error {
+	if err := o.fill(); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "pith-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := o.build(ctx, dir); err != nil {
+		return err
+	}
+	if o.cpuModel != "" {
+		if err := os.Setenv("PITH_CPU", o.cpuModel); err != nil { // the QEMU driver's own way
+			return err
+		}
+	}
+	if o.config.Targets, err = o.choose(); err != nil {
+		return err
+	}
+	report, err := bench.Run(ctx, o.config)
+	if report == nil || len(report.Samples) == 0 {
+		return err
+	}
+	return errors.Join(err, o.write(report))
+}
+
+// build makes the measured program in dir.
+func (o *options) build(ctx context.Context, dir string) error {
+	o.source = filepath.Join(dir, "server")
+	if err := bench.WriteProgram(o.source); err != nil {
+		return err
+	}
+	if o.program != "" {
+		return nil
+	}
+	o.program = filepath.Join(dir, "server.elf")
+	return bench.BuildProgram(ctx, o.source, o.program)
+}
+
+// fill turns words into numbers, and -quick into shorter times.
+func (o *options) fill() error {
+	for word := range strings.SplitSeq(o.cpus, ",") {
+		n, err := strconv.Atoi(word)
+		if err != nil || n < 1 || n > 64 {
+			return fmt.Errorf("-cpus: %q is no number from 1 to 64", word)
+		}
+		o.config.CPUs = append(o.config.CPUs, n)
+	}
+	if o.steps != "" {
+		o.config.Steps = strings.Split(o.steps, ",")
+	}
+	if o.quick {
+		o.shorten()
+	}
+	o.config.Progress = os.Stderr
+	return nil
+}
+
+func (o *options) shorten() {
+	c := &o.config
+	for _, d := range []struct {
+		field *time.Duration
+		value time.Duration
+	}{{&c.Length, 2 * time.Second}, {&c.Warmup, time.Second / 2}, {&c.Idle, 3 * time.Second}} {
+		if *d.field == 0 {
+			*d.field = d.value
+		}
+	}
+	if c.Rounds == 0 {
+		c.Rounds = 2
+	}
+	if c.Steps == nil {
+		names := bench.StepNames()
+		c.Steps = names[:len(names)-1] // the last is the search for memory
+	}
+}
+
+func (o *options) choose() ([]bench.Target, error) {
+	var targets []bench.Target
+	accel, err := qemu.ChooseAccel(host.This())
+	if err != nil {
+		return nil, err
+	}
+	progress := func(line string) { fmt.Fprintln(os.Stderr, line) }
+	for name := range strings.SplitSeq(o.targets, ",") {
+		switch name {
+		case "linux":
+			build := linuxvm.Build{Program: o.program, Progress: progress}
+			targets = append(targets, &bench.Linux{Build: build, Accel: accel.Kind, CPU: o.cpuModel, Words: strings.Fields(o.words)})
+		case "native":
+			targets = append(targets, &bench.Native{Program: o.program})
+		case "pith":
+			build := image.Options{Dir: o.source, Strip: true, Stack: o.stack, Progress: progress}
+			targets = append(targets, &bench.Unikernel{Options: build})
+		default:
+			return nil, fmt.Errorf("-targets: no target %q; there are linux, pith and native", name)
+		}
+	}
+	return targets, nil
+}
+
+// write prints the report and, if a folder is given, leaves it there with the
+// samples.
+func (o *options) write(r *bench.Report) error {
+	if err := r.WriteMarkdown(os.Stdout); err != nil || o.out == "" {
+		return err
+	}
+	if err := os.MkdirAll(o.out, 0o755); err != nil {
+		return err
+	}
+	samples, err := os.Create(filepath.Join(o.out, "samples.csv"))
+	if err != nil {
+		return err
+	}
+	table, err := os.Create(filepath.Join(o.out, "report.md"))
+	if err != nil {
+		return errors.Join(err, samples.Close())
+	}
+	return errors.Join(r.WriteCSV(samples), samples.Close(), r.WriteMarkdown(table), table.Close())
+}

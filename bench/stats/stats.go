@@ -1,0 +1,86 @@
+// Package stats is the little statistics that a comparison on a noisy host
+// needs: medians, and ratios of what was measured side by side.
+//
+// It relies on the standard library only. It must not assume a distribution:
+// every figure is an order statistic.
+package stats
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+)
+
+// Median is the middle of values, which it leaves alone; NaN if there is none.
+func Median(values []float64) float64 { return Quantile(values, 0.5) }
+
+// Quantile is the value that the share q (0 to 1) of the values doesn't exceed,
+// interpolated between neighbours; NaN if there are no values.
+func Quantile(values []float64, q float64) float64 {
+	if len(values) == 0 {
+		return math.NaN()
+	}
+	sorted := slices.Sorted(slices.Values(values))
+	at := min(max(q, 0), 1) * float64(len(sorted)-1)
+	low := int(at)
+	if low == len(sorted)-1 {
+		return sorted[low]
+	}
+	share := at - float64(low)
+	return sorted[low]*(1-share) + sorted[low+1]*share
+}
+
+// Range is the least and the greatest of values; NaN if there is none.
+func Range(values []float64) (low, high float64) {
+	if len(values) == 0 {
+		return math.NaN(), math.NaN()
+	}
+	return slices.Min(values), slices.Max(values)
+}
+
+// Ratio compares pairs that were measured in the same round, so that what
+// slowed the host down in a round slowed both.
+type Ratio struct {
+	Median    float64 // of the rounds' ratios
+	Low, High float64 // the least and the greatest of them
+	// From and To hold the true median with 95 % confidence, by resampling
+	// the rounds. With few rounds they are about Low and High.
+	From, To float64
+	Rounds   int
+}
+
+// resamples is how often the rounds are drawn anew.
+const resamples = 2000
+
+// Paired is the ratio of values to references, round by round. Rounds in which
+// the reference is zero or one of them is NaN are left out.
+func Paired(values, references []float64) Ratio {
+	var ratios []float64
+	for i := range min(len(values), len(references)) {
+		r := values[i] / references[i]
+		if !math.IsNaN(r) && !math.IsInf(r, 0) {
+			ratios = append(ratios, r)
+		}
+	}
+	low, high := Range(ratios)
+	from, to := bootstrap(ratios)
+	return Ratio{Median(ratios), low, high, from, to, len(ratios)}
+}
+
+// bootstrap is the 95 % interval of the median. Its random numbers are always
+// the same, so that a report can be made again.
+func bootstrap(values []float64) (from, to float64) {
+	if len(values) == 0 {
+		return math.NaN(), math.NaN()
+	}
+	random := rand.New(rand.NewPCG(1, 2))
+	medians := make([]float64, resamples)
+	draw := make([]float64, len(values))
+	for i := range medians {
+		for j := range draw {
+			draw[j] = values[random.IntN(len(values))]
+		}
+		medians[i] = Median(draw)
+	}
+	return Quantile(medians, 0.025), Quantile(medians, 0.975)
+}

@@ -1,0 +1,184 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+	"time"
+
+	"pith"
+	"pith/bench/lab"
+	"pith/image"
+	"pith/machine"
+	"pith/machine/host"
+	"pith/machine/qemu"
+	"pith/network"
+)
+
+// Unikernel is the measured program as an image of Pith in QEMU.
+type Unikernel struct {
+	Label   string // what the report calls it; "" is "pith"
+	Options image.Options
+	Type    string // the board; "" is machine.TypeMicroVM
+
+	image *pith.Image
+}
+
+// Name is the label.
+func (t *Unikernel) Name() string {
+	if t.Label == "" {
+		return "pith"
+	}
+	return t.Label
+}
+
+// Machine is true.
+func (t *Unikernel) Machine() bool { return true }
+
+// Prepare builds the image.
+func (t *Unikernel) Prepare(ctx context.Context) error {
+	if t.Type == "" {
+		t.Type = machine.TypeMicroVM
+	}
+	built, err := image.Build(ctx, t.Options)
+	t.image = built
+	return err
+}
+
+// Files is the image.
+func (t *Unikernel) Files() []string { return []string{t.image.Path} }
+
+// Start boots the image on a tap device of its own.
+func (t *Unikernel) Start(ctx context.Context, l *lab.Lab, s Shape) (Instance, error) {
+	place, err := l.Tap(ctx, shortQueue)
+	if err != nil {
+		return nil, err
+	}
+	i := &unikernelInstance{lab: l, place: place, console: new(tail), done: make(chan struct{})}
+	if err := i.start(t, s); err != nil {
+		return nil, errors.Join(err, i.tidy(ctx))
+	}
+	return i, nil
+}
+
+type unikernelInstance struct {
+	running machine.Running
+	lab     *lab.Lab
+	place   lab.Place
+	dir     string
+	console *tail
+	started time.Time
+	done    chan struct{}
+}
+
+func (i *unikernelInstance) start(t *Unikernel, s Shape) error {
+	dir, err := os.MkdirTemp("", "pith-bench-")
+	if err != nil {
+		return fmt.Errorf("bench: %w", err)
+	}
+	i.dir = dir
+	wire, err := network.Attach(network.Mode{Kind: network.Tap, Name: i.place.Link})
+	if err != nil {
+		return err
+	}
+	defer wire.Close()
+	link := pith.Link{
+		Network: "lab", MAC: i.place.MAC,
+		Addrs: []netip.Prefix{i.place.Addr}, Gateway: []netip.Addr{i.place.Gateway},
+	}
+	spec := machine.Spec{
+		Machine: pith.Machine{Name: "bench", Image: t.image, CPUs: s.CPUs, Memory: s.Memory},
+		Type:    t.Type, Created: time.Now(),
+	}
+	if err := spec.Check(); err != nil {
+		return err
+	}
+	i.started = time.Now()
+	i.running, err = qemu.New(host.This()).Start(machine.Launch{
+		Spec:    spec,
+		Cards:   []machine.Card{{Link: link, Wire: machine.Wire{Tap: wire.Tap}}},
+		Dir:     dir,
+		Console: i.console,
+		Notify:  func(machine.Message) {},
+	})
+	if err != nil {
+		return err
+	}
+	go func() {
+		if exit := i.running.Wait(); exit.Err != nil {
+			fmt.Fprintf(i.console, "\n%v\n", exit.Err)
+		}
+		close(i.done)
+	}()
+	return nil
+}
+
+func (i *unikernelInstance) Addr() netip.Addr      { return i.place.Addr.Addr() }
+func (i *unikernelInstance) Started() time.Time    { return i.started }
+func (i *unikernelInstance) PID() int              { return i.running.Process().PID }
+func (i *unikernelInstance) Done() <-chan struct{} { return i.done }
+func (i *unikernelInstance) Console() string       { return i.console.String() }
+
+func (i *unikernelInstance) Ready(ctx context.Context) error {
+	return i.lab.Queue(ctx, i.place, serveQueue)
+}
+
+// inspector is what the QEMU driver offers beyond a machine.Running.
+type inspector interface {
+	Accelerator() (string, error)
+	Threads() ([]int, error)
+}
+
+var errNoInspector = errors.New("bench: the driver can't be asked for its accelerator and threads")
+
+func (i *unikernelInstance) Threads() ([]int, error) {
+	q, ok := i.running.(inspector)
+	if !ok {
+		return nil, errNoInspector
+	}
+	return q.Threads()
+}
+
+func (i *unikernelInstance) Facts() (Facts, error) {
+	q, ok := i.running.(inspector)
+	if !ok {
+		return Facts{}, errNoInspector
+	}
+	accel, err := q.Accelerator()
+	if err != nil {
+		return Facts{}, err
+	}
+	cpu, err := argument(i.PID(), "-cpu")
+	return Facts{accel, cpu}, err
+}
+
+// Stop kills the machine and takes its card away.
+func (i *unikernelInstance) Stop(ctx context.Context) error {
+	if err := i.running.Kill(); err != nil {
+		return errors.Join(err, i.tidy(ctx))
+	}
+	<-i.done
+	return i.tidy(ctx)
+}
+
+func (i *unikernelInstance) tidy(ctx context.Context) error {
+	return errors.Join(i.lab.Remove(ctx, i.place), os.RemoveAll(i.dir))
+}
+
+// argument is the value behind a flag on a process's command line.
+func argument(pid int, flag string) (string, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil {
+		return "", fmt.Errorf("bench: %w", err)
+	}
+	words := strings.Split(string(text), "\x00")
+	for i, word := range words[:len(words)-1] {
+		if word == flag {
+			return words[i+1], nil
+		}
+	}
+	return "", fmt.Errorf("bench: no %s on the command line of process %d", flag, pid)
+}

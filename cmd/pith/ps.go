@@ -1,0 +1,132 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"pith/machine"
+)
+
+// listed is one machine as `pith ps -o json` shows it. Scripts rely on these
+// names.
+type listed struct {
+	Name     string    `json:"name"`
+	What     string    `json:"what"`
+	Status   string    `json:"status"`
+	ExitCode *int      `json:"exitCode,omitempty"` // only of one that has ended
+	Error    string    `json:"error,omitempty"`
+	PID      int       `json:"pid,omitempty"`
+	CPUs     int       `json:"cpus"`
+	Memory   int64     `json:"memory"` // bytes
+	Ports    []string  `json:"ports"`
+	Created  time.Time `json:"created"`
+	Started  time.Time `json:"started,omitzero"`
+	Ended    time.Time `json:"ended,omitzero"`
+}
+
+func (a *app) psCommand() *cobra.Command {
+	var all bool
+	var format string
+	c := &cobra.Command{
+		Use:   "ps",
+		Short: "List machines",
+		Long:  `Ps lists the machines that run; with -a also those that have ended.`,
+		Example: `  pith ps
+  pith ps -a
+  pith ps -o json | jq -r '.[].name'`,
+		Args: cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			if err := checkFormat(format); err != nil {
+				return err
+			}
+			list, err := listMachines(all)
+			if err != nil {
+				return err
+			}
+			if format == "json" {
+				return a.out.json(list)
+			}
+			return a.showMachines(list, time.Now())
+		},
+	}
+	c.Flags().BoolVarP(&all, "all", "a", false, "also those that have ended")
+	c.Flags().StringVarP(&format, "output", "o", "text", "text or json")
+	return c
+}
+
+func listMachines(all bool) ([]listed, error) {
+	store, err := openStore()
+	if err != nil {
+		return nil, err
+	}
+	entries, err := store.List()
+	if err != nil {
+		return nil, err
+	}
+	list := []listed{}
+	for _, e := range entries {
+		if l := describe(e); all || l.Status != machine.StatusExited {
+			list = append(list, l)
+		}
+	}
+	return list, nil
+}
+
+func describe(e *machine.Entry) listed {
+	s := e.State()
+	l := listed{
+		Name: e.Spec.Name, What: e.Spec.What, Status: s.Status, Error: s.Error,
+		CPUs: e.Spec.CPUs, Memory: e.Spec.Memory, Ports: []string{},
+		Created: e.Spec.Created, Started: s.Started, Ended: s.Ended,
+	}
+	for _, p := range e.Spec.Ports {
+		l.Ports = append(l.Ports, machine.FormatPort(p))
+	}
+	if s.Status == machine.StatusExited {
+		l.ExitCode = &s.ExitCode
+	} else {
+		l.PID = s.Process.PID
+	}
+	return l
+}
+
+func (a *app) showMachines(list []listed, now time.Time) error {
+	var rows [][]string
+	for _, l := range list {
+		rows = append(rows, []string{
+			l.Name, l.What, status(l, now), fmt.Sprint(l.CPUs), machine.FormatMemory(l.Memory), strings.Join(l.Ports, ", "),
+		})
+	}
+	return a.out.table("NAME WHAT STATUS CPUS MEMORY PORTS", rows)
+}
+
+func status(l listed, now time.Time) string {
+	switch l.Status {
+	case machine.StatusRunning:
+		return "up " + age(now.Sub(l.Started))
+	case machine.StatusExited:
+		if l.Ended.IsZero() {
+			return fmt.Sprintf("exited (%d)", *l.ExitCode)
+		}
+		return fmt.Sprintf("exited (%d) %s ago", *l.ExitCode, age(now.Sub(l.Ended)))
+	default:
+		return l.Status
+	}
+}
+
+// age rounds a span as a person would.
+func age(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", int(d.Seconds()))
+	case d < time.Hour:
+		return fmt.Sprintf("%d min", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h", int(d.Hours()))
+	default:
+		return fmt.Sprintf("%d days", int(d.Hours()/24))
+	}
+}

@@ -1,0 +1,340 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"pith"
+	"pith/machine"
+	"pith/machine/host"
+	"pith/machine/qemu"
+	"pith/network"
+)
+
+// runFlags are the flags that describe a machine.
+type runFlags struct {
+	build   buildFlags
+	ports   []string
+	env     []string
+	memory  string
+	cpus    int
+	name    string
+	remove  bool
+	board   string
+	net     string
+	addrs   []string
+	gateway []string
+	dns     []string
+	trace   bool
+	paused  bool // not a flag: pith debug sets it
+}
+
+func (f *runFlags) add(flags *pflag.FlagSet) {
+	f.build.add(flags)
+	flags.StringArrayVarP(&f.ports, "publish", "p", nil, "publish a port: [ADDRESS:]HOST:GUEST[/udp], on 127.0.0.1 by default")
+	flags.StringArrayVarP(&f.env, "env", "e", nil, "set an environment variable: KEY=VALUE, or KEY to pass this shell's on")
+	flags.StringVarP(&f.memory, "memory", "m", "", "memory in MiB, or with a unit as in 64M or 1G (default 256)")
+	flags.IntVar(&f.cpus, "cpus", 1, "number of CPUs")
+	flags.StringVar(&f.name, "name", "", "the machine's name (default: one is made up)")
+	flags.BoolVar(&f.remove, "rm", false, "forget the machine when it has ended")
+	flags.StringVar(&f.board, "machine-type", machine.TypeMicroVM, "the board: "+machine.TypeMicroVM+" or "+machine.TypeQ35)
+	flags.StringVar(&f.net, "net", "user", "network: user, tap:NAME, bridge:NAME or none")
+	flags.StringArrayVar(&f.addrs, "addr", nil, "the machine's address on a tap or bridge, as in 192.168.1.5/24 (default: DHCP and SLAAC)")
+	flags.StringArrayVar(&f.gateway, "gateway", nil, "the way out from a tap or bridge")
+	flags.StringArrayVar(&f.dns, "dns", nil, "the DNS server")
+	flags.BoolVar(&f.trace, "trace", false, "the boot prints numbered stamps and the memory map")
+}
+
+func (a *app) runCommand() *cobra.Command {
+	var flags runFlags
+	var detach bool
+	c := &cobra.Command{
+		Use:   "run [flags] WHAT [-- ARGS]",
+		Short: "Run a Go program or an image as a machine",
+		Long: `Run builds WHAT if needed and starts it as a machine. In the foreground the
+program's output comes here, Ctrl-C asks it to end (SIGTERM) and a second one
+kills it, and its exit code is pith's. What stands behind -- are the program's
+arguments.`,
+		Example: `  pith run -p 8080:80 ./examples/hello
+  pith run -p 5353:53/udp -e UPSTREAM=9.9.9.9 -m 64 --cpus 2 ./cmd/dns -- -verbose
+  pith run -d --name web -p 0.0.0.0:8080:80 web.img
+  pith run --net bridge:br0 --addr 192.168.1.5/24 --gateway 192.168.1.1 web.img`,
+		Args: oneWhat,
+		RunE: func(c *cobra.Command, args []string) error {
+			entry, err := a.create(c.Context(), args, flags)
+			if err != nil {
+				return err
+			}
+			if detach {
+				return a.detach(entry)
+			}
+			return a.foreground(entry)
+		},
+	}
+	flags.add(c.Flags())
+	c.Flags().BoolVarP(&detach, "detach", "d", false, "run in the background and print the machine's name")
+	c.SetFlagErrorFunc(ownFlag)
+	return c
+}
+
+// ownFlag explains a flag that is probably meant for the program.
+func ownFlag(_ *cobra.Command, err error) error {
+	return pith.Errorf("%w (put -- before the program's own arguments)", err)
+}
+
+// oneWhat wants WHAT, and "--" before anything else.
+func oneWhat(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return pith.Errorf("say what to run: a directory, a package path, module@version, or an image file")
+	}
+	if len(args) > 1 && c.ArgsLenAtDash() != 1 {
+		return pith.Errorf("put -- before the program's own arguments: pith %s %s -- %s", c.Name(), args[0], args[1])
+	}
+	return nil
+}
+
+// create makes the machine's image and its entry in the store; everything that
+// can be refused is refused before.
+func (a *app) create(ctx context.Context, args []string, f runFlags) (*machine.Entry, error) {
+	store, err := openStore()
+	if err != nil {
+		return nil, err
+	}
+	spec, err := f.spec(args)
+	if err != nil {
+		return nil, err
+	}
+	driver := qemu.New(host.This())
+	if err := driver.Check(spec); err != nil {
+		return nil, err
+	}
+	if spec.Ports, err = machine.FreePorts(spec.Ports); err != nil {
+		return nil, err
+	}
+	ctx, stop := interruptible(ctx)
+	defer stop()
+	if spec.Image, err = a.resolve(ctx, args[0], f.build); err != nil {
+		return nil, err
+	}
+	if f.memory == "" {
+		spec.Memory = max(spec.Memory, spec.Image.Manifest.Memory)
+	}
+	if spec.Image.Path, err = filepath.Abs(spec.Image.Path); err != nil {
+		return nil, err
+	}
+	return createNamed(store, spec, f.name == "")
+}
+
+// createNamed makes up another name while the made-up one is taken.
+func createNamed(store *machine.Store, spec machine.Spec, anyName bool) (*machine.Entry, error) {
+	const tries = 20
+	for try := 0; ; try++ {
+		e, err := store.Create(spec)
+		if err == nil || !anyName || try == tries {
+			return e, err
+		}
+		spec.Name = machine.NewName()
+	}
+}
+
+// spec reads all flags; the image is still missing.
+func (f *runFlags) spec(args []string) (machine.Spec, error) {
+	s := machine.Spec{
+		What:    args[0],
+		Type:    f.board,
+		Trace:   f.trace,
+		Remove:  f.remove,
+		Paused:  f.paused,
+		Created: time.Now(),
+	}
+	s.Name, s.CPUs, s.Memory = f.name, f.cpus, machine.DefaultMemory
+	if len(args) > 1 {
+		s.Args = args[1:]
+	}
+	if s.Name == "" {
+		s.Name = machine.NewName()
+	}
+	var err error
+	if f.memory != "" {
+		if s.Memory, err = machine.ParseMemory(f.memory); err != nil {
+			return s, err
+		}
+	}
+	for _, text := range f.ports {
+		port, err := machine.ParsePort(text)
+		if err != nil {
+			return s, err
+		}
+		s.Ports = append(s.Ports, port)
+	}
+	for _, text := range f.env {
+		s.Env = append(s.Env, passEnv(text))
+	}
+	if s.Links, err = f.links(s); err != nil {
+		return s, err
+	}
+	return s, s.Check()
+}
+
+// passEnv gives KEY without a value this process's own value, as Docker does.
+func passEnv(text string) string {
+	if value, ok := os.LookupEnv(text); ok && text != "" {
+		return text + "=" + value
+	}
+	return text
+}
+
+// noNetwork is the value of --net for a machine without a card.
+const noNetwork = "none"
+
+// links describes the machine's network card.
+func (f *runFlags) links(s machine.Spec) ([]pith.Link, error) {
+	static := len(f.addrs)+len(f.gateway)+len(f.dns) > 0
+	if f.net == noNetwork {
+		if static || len(s.Ports) > 0 {
+			return nil, pith.Errorf("--net none has no card to publish ports or set addresses of")
+		}
+		return nil, nil
+	}
+	mode, err := network.ParseMode(f.net)
+	if err != nil {
+		return nil, err
+	}
+	mac := machine.MAC(s.Name, 0)
+	if mode.Kind == network.User {
+		if static {
+			return nil, pith.Errorf("--addr, --gateway and --dns are for a tap or bridge: the user network has its own")
+		}
+		return []pith.Link{qemu.UserLink(mac)}, nil
+	}
+	if len(s.Ports) > 0 {
+		return nil, pith.Errorf("-p is for the user network: on %s the machine's own address is reachable", mode)
+	}
+	link := pith.Link{Network: mode.String(), MAC: mac}
+	if link.Addrs, err = parseAll(f.addrs, "--addr", "an address with its prefix length, as in 192.168.1.5/24", netip.ParsePrefix); err != nil {
+		return nil, err
+	}
+	if link.Gateway, err = parseAll(f.gateway, "--gateway", "an IP address", netip.ParseAddr); err != nil {
+		return nil, err
+	}
+	link.DNS, err = parseAll(f.dns, "--dns", "an IP address", netip.ParseAddr)
+	return []pith.Link{link}, err
+}
+
+func parseAll[T any](texts []string, flag, want string, parse func(string) (T, error)) ([]T, error) {
+	var all []T
+	for _, text := range texts {
+		v, err := parse(text)
+		if err != nil {
+			return nil, pith.Errorf("%s %s is not %s", flag, text, want)
+		}
+		all = append(all, v)
+	}
+	return all, nil
+}
+
+// plug joins each of a machine's cards to its network. Call done when the
+// machine has started or failed to.
+func plug(s machine.Spec) (cards []machine.Card, done func(), err error) {
+	var open []network.Attachment
+	done = func() {
+		for _, a := range open {
+			a.Close()
+		}
+	}
+	for i, link := range s.Links {
+		mode, err := network.ParseMode(link.Network)
+		if err != nil {
+			done()
+			return nil, nil, err
+		}
+		a, err := network.Attach(mode)
+		if err != nil {
+			done()
+			return nil, nil, err
+		}
+		open = append(open, a)
+		wire := machine.Wire{User: a.User, Tap: a.Tap}
+		if i == 0 {
+			wire.Ports = s.Ports
+		}
+		cards = append(cards, machine.Card{Link: link, Wire: wire})
+	}
+	return cards, done, nil
+}
+
+// foreground supervises the machine in this process.
+func (a *app) foreground(entry *machine.Entry) error {
+	cards, unplug, err := plug(entry.Spec)
+	if err != nil {
+		entry.Discard()
+		return err
+	}
+	s := &machine.Supervisor{
+		Entry:   entry,
+		Driver:  qemu.New(host.This()),
+		Cards:   cards,
+		Output:  a.out,
+		Started: unplug,
+		Ready: func(p pith.Port) {
+			fmt.Fprintf(a.err, "%s: %s\n", a.err.bold(entry.Spec.Name), machine.URL(p))
+		},
+	}
+	stop := a.forwardSignals(s)
+	defer stop()
+	exit, err := s.Run()
+	unplug()
+	switch {
+	case err != nil:
+		return err
+	case exit.Err != nil:
+		fmt.Fprintf(a.err, "%s %v\n", a.err.red("pith:"), exit.Err)
+	}
+	return exitCode(exit.Code)
+}
+
+// forwardSignals asks the program to end at the first Ctrl-C (or SIGTERM, or
+// when the terminal goes away), and kills the machine at the second.
+func (a *app) forwardSignals(s *machine.Supervisor) (stop func()) {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	done := make(chan struct{})
+	go func() {
+		for count := 0; ; count++ {
+			select {
+			case <-done:
+				return
+			case <-signals:
+			}
+			if count > 0 {
+				s.Kill()
+				continue
+			}
+			if a.err.person {
+				fmt.Fprintln(a.err, "\nasked the program to end; Ctrl-C again kills it")
+			}
+			s.Signal(int(syscall.SIGTERM))
+		}
+	}()
+	return func() {
+		signal.Stop(signals)
+		close(done)
+	}
+}
+
+func openStore() (*machine.Store, error) {
+	dir, err := machine.DefaultDir(os.Getenv)
+	if err != nil {
+		return nil, err
+	}
+	return machine.OpenStore(dir), nil
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"text/tabwriter"
+	"time"
+
+	"golang.org/x/term"
+)
+
+// terminal is an output that may be a person's screen.
+type terminal struct {
+	io.Writer
+	person bool // it is a screen, not a file or pipe
+	colour bool
+}
+
+// newTerminal looks what an output is. Colours follow no-color.org.
+func newTerminal(f *os.File) terminal {
+	person := term.IsTerminal(int(f.Fd()))
+	colour := person && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	return terminal{f, person, colour}
+}
+
+func (t terminal) paint(code, s string) string {
+	if !t.colour {
+		return s
+	}
+	return "\x1b[" + code + "m" + s + "\x1b[0m"
+}
+
+func (t terminal) red(s string) string   { return t.paint("31", s) }
+func (t terminal) green(s string) string { return t.paint("32", s) }
+func (t terminal) bold(s string) string  { return t.paint("1", s) }
+
+// json writes v for a script.
+func (t terminal) json(v any) error {
+	e := json.NewEncoder(t)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// table writes rows in aligned columns, the header first.
+func (t terminal) table(header string, rows [][]string) error {
+	w := tabwriter.NewWriter(t, 0, 0, 3, ' ', 0)
+	fmt.Fprintln(w, strings.ReplaceAll(header, " ", "\t"))
+	for _, row := range rows {
+		fmt.Fprintln(w, strings.Join(row, "\t"))
+	}
+	return w.Flush()
+}
+
+// quietTime is how long a task may take before it shows what it does.
+const quietTime = 2 * time.Second
+
+// progress shows what a task does once it has taken longer than quietTime: on
+// a screen one line that is overwritten each second, elsewhere now and then a
+// line.
+type progress struct {
+	to    terminal
+	start time.Time
+	stop  chan struct{}
+	idle  sync.WaitGroup
+
+	mu   sync.Mutex
+	step string
+	said string // the last step that was written
+}
+
+func newProgress(to terminal) *progress {
+	p := &progress{to: to, start: time.Now(), stop: make(chan struct{})}
+	p.idle.Go(p.show)
+	return p
+}
+
+// update takes the next step's name.
+func (p *progress) update(step string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.step = strings.TrimSpace(step)
+}
+
+func (p *progress) show() {
+	wait := quietTime
+	for {
+		select {
+		case <-p.stop:
+			return
+		case <-time.After(wait):
+		}
+		p.write()
+		wait = time.Second
+		if !p.to.person {
+			wait = quietTime
+		}
+	}
+}
+
+func (p *progress) write() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.to.person {
+		p.said = p.step
+		fmt.Fprintf(p.to, "\r\x1b[K%s (%.0f s)", p.step, time.Since(p.start).Seconds())
+		return
+	}
+	if p.step != p.said {
+		p.said = p.step
+		fmt.Fprintln(p.to, p.step)
+	}
+}
+
+// done clears the line.
+func (p *progress) done() {
+	close(p.stop)
+	p.idle.Wait()
+	if p.to.person && p.said != "" {
+		fmt.Fprint(p.to, "\r\x1b[K")
+	}
+}

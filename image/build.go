@@ -1,0 +1,283 @@
+package image
+
+import (
+	"context"
+	"debug/elf"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"pith"
+	"pith/abi"
+)
+
+// EntrySymbol is where an image begins to run, in 32-bit mode by PVH or as a
+// Linux process.
+const EntrySymbol = "pith/kernel/boot.entry"
+
+// builder is one call of Build.
+type builder struct {
+	options Options
+	env     []string // of the go command, before our own settings
+	dir     string   // Options.Dir, absolute
+	cache   string
+}
+
+// Build makes an image of a Go program. A mistake of the user's (no such
+// package, a compile error, cgo, ...) is a *pith.Error. An image that is
+// already up to date is left as it is. On an error, and when ctx ends, no
+// half-written file stays behind.
+func Build(ctx context.Context, o Options) (*Image, error) {
+	b, err := newBuilder(o)
+	if err != nil {
+		return nil, err
+	}
+	return b.build(ctx)
+}
+
+func newBuilder(o Options) (*builder, error) {
+	b := &builder{options: o, env: o.Env}
+	if b.env == nil {
+		b.env = os.Environ()
+	}
+	switch o.Stack {
+	case "":
+		b.options.Stack = pith.StackInet
+	case pith.StackInet, pith.StackGvisor:
+	default:
+		return nil, pith.Errorf("there is no network stack %q: choose %s or %s", o.Stack, pith.StackInet, pith.StackGvisor)
+	}
+	var err error
+	if b.dir, err = filepath.Abs(o.Dir); err != nil {
+		return nil, err
+	}
+	if !isDir(b.dir) {
+		return nil, pith.Errorf("there is no directory %s", b.dir)
+	}
+	b.cache, err = cacheDir(b.env)
+	return b, err
+}
+
+// say tells a line of progress.
+func (b *builder) say(format string, args ...any) {
+	if b.options.Progress != nil {
+		b.options.Progress(fmt.Sprintf(format, args...))
+	}
+}
+
+// build is the way from a name to an image file.
+func (b *builder) build(ctx context.Context) (*Image, error) {
+	t, err := b.locate(ctx)
+	if err != nil {
+		return nil, err
+	}
+	tools, err := b.findToolchain(ctx, t.dir)
+	if err != nil {
+		return nil, err
+	}
+	kernel, err := b.kernelSources()
+	if err != nil {
+		return nil, err
+	}
+	goroot, err := b.shadow(ctx, tools, kernel)
+	if err != nil {
+		return nil, err
+	}
+	work, unlock, err := b.workFolder(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	defer unlock()
+	go_ := b.shadowCommand(tools, goroot, t)
+	p, err := b.list(ctx, go_, t, work)
+	if err != nil {
+		return nil, err
+	}
+	linked, err := b.link(ctx, go_, tools, t, p, work)
+	if err != nil {
+		return nil, err
+	}
+	return b.finish(linked, b.manifest(tools, kernel, p), work)
+}
+
+// shadowCommand is the go command that compiles with the shadow GOROOT.
+func (b *builder) shadowCommand(tools toolchain, goroot string, t target) command {
+	env := append([]string{
+		"GOROOT=" + goroot,
+		"GOTOOLCHAIN=local",
+		"GOOS=linux",
+		"GOARCH=amd64",
+		"GOAMD64=v1",
+		"CGO_ENABLED=0",
+		"GOFLAGS=" + strings.TrimSpace(tools.flags+" "+t.goflags),
+	}, t.goenv...)
+	return b.command(tools.goPath(), t.dir, env...)
+}
+
+// workFolder is where the linked program of the same options stays for the
+// next build. It is locked.
+func (b *builder) workFolder(ctx context.Context, t target) (dir string, unlock func(), err error) {
+	o := b.options
+	key := digest(t.dir, strings.Join(t.patterns, " "), strings.Join(o.Tags, ","), o.LDFlags, o.Stack)
+	dir = filepath.Join(b.cache, "builds", key)
+	if !isDir(dir) {
+		prune(filepath.Dir(dir))
+	}
+	if err := os.MkdirAll(dir, 0o777); err != nil {
+		return "", nil, err
+	}
+	touch(dir)
+	unlock, err = lock(ctx, filepath.Join(dir, "lock"))
+	return dir, unlock, err
+}
+
+// importPath matches the lines by which go build -v tells what it compiled;
+// what it complains of has spaces or colons.
+var importPath = regexp.MustCompile(`^[\w./~+-]+$`)
+
+// link compiles and links the program; the go command does nothing where
+// nothing has changed. It returns the linked file.
+func (b *builder) link(ctx context.Context, go_ command, tools toolchain, t target, p *program, work string) (string, error) {
+	linked := filepath.Join(work, "linked")
+	patterns, err := b.addImports(ctx, go_, t, p, work)
+	if err != nil {
+		return "", err
+	}
+	flags, err := p.overlay.write(work)
+	if err != nil {
+		return "", err
+	}
+	args := []string{"build", "-v", "-trimpath", "-buildvcs=false", "-o", linked, "-ldflags=" + b.linkerFlags(tools)}
+	args = slices.Concat(args, b.tagFlags(), flags, []string{"--"}, patterns)
+	_, err = go_.run(ctx, func(line string) bool {
+		if !importPath.MatchString(line) {
+			return false
+		}
+		b.say("compiled %s", line)
+		return true
+	}, args...)
+	if err != nil {
+		return "", p.cgoHint(b.explain(err, p.ImportPath))
+	}
+	return linked, nil
+}
+
+// linkerFlags are ours, then those of GOFLAGS, then the user's, which win.
+func (b *builder) linkerFlags(tools toolchain) string {
+	flags := []string{"-checklinkname=0", "-E", EntrySymbol}
+	for _, f := range strings.Fields(tools.flags) {
+		if _, value, ok := strings.Cut(f, "-ldflags="); ok {
+			flags = append(flags, value)
+		}
+	}
+	if b.options.LDFlags != "" {
+		flags = append(flags, b.options.LDFlags)
+	}
+	return strings.Join(flags, " ")
+}
+
+// cgoHint adds which packages were built without their C parts to an error
+// that may stem from that.
+func (p *program) cgoHint(err error) error {
+	var mistake *pith.Error
+	if len(p.cgo) == 0 || !errors.As(err, &mistake) {
+		return err
+	}
+	return pith.Errorf("%w\n(%s: built without cgo, which a unikernel has no C library for)", err, strings.Join(p.cgo, ", "))
+}
+
+// manifest says what the image will be; its least memory is not known yet.
+func (b *builder) manifest(tools toolchain, kernel *sources, p *program) pith.Manifest {
+	m := pith.Manifest{
+		ABI:     abi.Version,
+		Name:    p.name,
+		Go:      tools.version,
+		Package: p.ImportPath,
+		Stack:   b.options.Stack,
+		Kernel:  kernel.hash,
+		Args:    b.options.Args,
+		Env:     b.options.Vars,
+	}
+	if p.Module != nil {
+		m.Module, m.Version = p.Module.Path, p.version
+	}
+	return m
+}
+
+// finish makes the image of the linked file, unless it is there already.
+func (b *builder) finish(linked string, m pith.Manifest, work string) (*Image, error) {
+	output := b.output(m.Name, work)
+	data, err := os.ReadFile(linked)
+	if err != nil {
+		return nil, err
+	}
+	img, err := makeImage(data, m, b.options.Strip)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", m.Package, err)
+	}
+	if err := b.keepSymbols(linked, data); err != nil {
+		return nil, err
+	}
+	old, err := os.ReadFile(output)
+	if err != nil || string(old) != string(img) {
+		b.say("writing %s (%.1f MB)", output, float64(len(img))/1e6)
+		if err := writeFile(output, img, 0o755); err != nil {
+			return nil, err
+		}
+	}
+	return open(output, b.cache)
+}
+
+// output is the image's file: the one asked for, in the folder asked for, or
+// one in the cache.
+func (b *builder) output(name, work string) string {
+	output := b.options.Output
+	switch {
+	case output == "":
+		return filepath.Join(work, name+".elf")
+	case !filepath.IsAbs(output):
+		output = filepath.Join(b.dir, output)
+	}
+	if isDir(output) {
+		return filepath.Join(output, name+".elf")
+	}
+	return output
+}
+
+// keepSymbols keeps the linked file, which has the symbols, by its build ID:
+// a later build of the same program doesn't touch it.
+func (b *builder) keepSymbols(linked string, data []byte) error {
+	twin := symbolFile(b.cache, buildID(data))
+	if info, err := os.Stat(twin); err == nil && info.Size() == int64(len(data)) {
+		touch(twin)
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(twin), 0o777); err != nil {
+		return err
+	}
+	prune(filepath.Dir(twin))
+	return writeFile(twin, data, 0o644)
+}
+
+// symbolFile is where the unstripped twin of a program is kept.
+func symbolFile(cache, id string) string {
+	return filepath.Join(cache, "symbols", digest(id)+".elf")
+}
+
+// LeastMemory estimates the least memory of a machine for an image, in bytes:
+// where its last segment ends, and room for page tables, stacks, the heap's
+// first arena and the network's buffers.
+func LeastMemory(segments []elf.Prog64) int64 {
+	const room, unit = 6 << 20, 1 << 20
+	var end uint64
+	for _, s := range segments {
+		if elf.ProgType(s.Type) == elf.PT_LOAD {
+			end = max(end, s.Paddr+s.Memsz)
+		}
+	}
+	return int64((end + room + unit - 1) / unit * unit)
+}

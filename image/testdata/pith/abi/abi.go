@@ -1,0 +1,2 @@
+// Package abi stands for the real one.
+package abi

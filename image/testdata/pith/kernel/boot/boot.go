@@ -1,0 +1,2 @@
+// Package boot has the entry point of an image.
+package boot

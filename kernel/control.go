@@ -1,0 +1,104 @@
+package kernel
+
+import (
+	"io"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"pith/abi"
+	"pith/kernel/console"
+	"pith/kernel/rt"
+	"pith/kernel/virtio"
+	vconsole "pith/kernel/virtio/console"
+)
+
+// debugPort writes to the console of the lower half.
+type debugPort struct{}
+
+func (debugPort) Write(p []byte) (int, error) {
+	rt.Print(string(p))
+	return len(p), nil
+}
+
+func (m *machine) openConsole() {
+	m.console = console.New(debugPort{}, nil)
+	m.eachOf(virtio.TypeConsole, func(t virtio.Transport) error {
+		if m.consoleDevice != nil {
+			return nil
+		}
+		d, err := vconsole.New(t, memory{}, vconsole.Options{
+			Report: report,
+			Resize: func(columns, rows int) { m.console.SetWindowSize(rows, columns) },
+		})
+		if err != nil {
+			return err
+		}
+		m.consoleDevice = d
+		m.console = console.New(d.Console(), d.Console())
+		return nil
+	})
+}
+
+// listenControl obeys the machine's driver, in a goroutine of its own.
+func (m *machine) listenControl() {
+	if m.consoleDevice == nil {
+		return
+	}
+	go func() {
+		port := m.consoleDevice.AwaitPort(abi.ControlPort)
+		if port != nil {
+			m.obey(port)
+		}
+	}()
+}
+
+// maxLine bounds a control message, in bytes.
+const maxLine = 256
+
+// obey reads control messages, one a line, until the port ends.
+func (m *machine) obey(port io.Reader) {
+	var line []byte
+	buf := make([]byte, 128)
+	for {
+		n, err := port.Read(buf)
+		for _, c := range buf[:n] {
+			if c == '\n' {
+				m.command(string(line))
+				line = line[:0]
+			} else if len(line) < maxLine {
+				line = append(line, c)
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// command runs one control message. Unknown ones are left alone, so that
+// newer drivers may send them.
+func (m *machine) command(line string) {
+	words := strings.Fields(line)
+	if len(words) == 0 {
+		return
+	}
+	var numbers [2]int
+	for i, w := range words[1:min(len(words), 3)] {
+		n, err := strconv.Atoi(w)
+		if err != nil {
+			return
+		}
+		numbers[i] = n
+	}
+	switch words[0] {
+	case abi.ControlSignal:
+		rt.Signal(numbers[0])
+	case abi.ControlWindow:
+		m.console.SetWindowSize(numbers[0], numbers[1])
+		rt.Signal(int(syscall.SIGWINCH))
+	}
+}
+
+// exit ends the machine, after the console has been written out.
+func (m *machine) exit(code int) { rt.Exit(code) }

@@ -1,0 +1,397 @@
+package fs
+
+import (
+	"sort"
+	"syscall"
+)
+
+// entry is one name in a directory.
+type entry struct {
+	name   string
+	node   *Node
+	cookie int64 // position for readers; grows with each entry made
+}
+
+// enter gives a node a name. The caller holds t.mu.
+func (t *Tree) enter(dir *Node, name string, node *Node) {
+	dir.cookie++
+	e := &entry{name: name, node: node, cookie: dir.cookie}
+	dir.children[name] = e
+	dir.listing = append(dir.listing, e)
+	if node.IsDir() {
+		node.parent = dir
+		dir.addLinks(1)
+	}
+	dir.touch()
+}
+
+// remove takes a name away. The caller holds t.mu.
+func (t *Tree) remove(dir *Node, name string) {
+	e := dir.children[name]
+	delete(dir.children, name)
+	i := dir.position(e.cookie)
+	dir.listing = append(dir.listing[:i], dir.listing[i+1:]...)
+	if e.node.IsDir() {
+		dir.addLinks(-1)
+	}
+	dir.touch()
+}
+
+// position returns the index of the first entry with that cookie or a later
+// one.
+func (n *Node) position(cookie int64) int {
+	return sort.Search(len(n.listing), func(i int) bool { return n.listing[i].cookie >= cookie })
+}
+
+// vacant resolves a path at which something is to be made, as Linux's
+// filename_create does.
+func (t *Tree) vacant(base *Node, path string, directory bool) (place, Errno) {
+	at, errno := t.resolve(base, path, false)
+	switch {
+	case errno != 0:
+		return at, errno
+	case at.special() || at.node != nil:
+		return at, syscall.EEXIST
+	case at.slash && !directory:
+		return at, syscall.ENOENT
+	}
+	return at, at.dir.accepts()
+}
+
+// accepts says whether entries can be made in a directory.
+func (n *Node) accepts() Errno {
+	switch {
+	case n.removed:
+		return syscall.ENOENT
+	case n.dynamic != nil:
+		return syscall.EPERM
+	}
+	return 0
+}
+
+// Make puts a fresh node (see NewNode) at a path.
+func (t *Tree) Make(base *Node, path string, node *Node) Errno {
+	t.mu.Lock()
+	at, errno := t.vacant(base, path, node.IsDir())
+	if errno == 0 {
+		t.enter(at.dir, at.name, node)
+	}
+	t.mu.Unlock()
+	if errno == 0 {
+		t.Emit(Event{Node: node, Dir: at.dir, Name: at.name, Mask: syscall.IN_CREATE})
+	}
+	return errno
+}
+
+// Mkdir makes a directory with the given permission bits.
+func (t *Tree) Mkdir(base *Node, path string, mode uint32) Errno {
+	return t.Make(base, path, t.NewNode(syscall.S_IFDIR|mode&0o1777, 0))
+}
+
+// Symlink makes a symbolic link.
+func (t *Tree) Symlink(target string, base *Node, path string) Errno {
+	switch {
+	case target == "":
+		return syscall.ENOENT
+	case len(target) > pathMax:
+		return syscall.ENAMETOOLONG
+	}
+	return t.Make(base, path, t.NewLink(target))
+}
+
+// Link gives a node another name. Directories get none (EPERM), nor does a
+// node whose last name is gone (ENOENT), unless it never had one and revive
+// is set.
+func (t *Tree) Link(node *Node, base *Node, path string, revive bool) Errno {
+	t.mu.Lock()
+	at, errno := t.vacant(base, path, false)
+	if errno == 0 && node.IsDir() {
+		errno = syscall.EPERM
+	}
+	if errno == 0 && node.Links() == 0 && !revive {
+		errno = syscall.ENOENT
+	}
+	if errno == 0 {
+		node.addLinks(1)
+		t.enter(at.dir, at.name, node)
+	}
+	t.mu.Unlock()
+	if errno == 0 {
+		t.Emit(Event{Node: node, Dir: at.dir, Name: at.name, Mask: syscall.IN_CREATE})
+	}
+	return errno
+}
+
+// Unlink takes a name that is no directory's away.
+func (t *Tree) Unlink(base *Node, path string) Errno {
+	t.mu.Lock()
+	at, errno := t.resolve(base, path, false)
+	if errno == 0 {
+		errno = at.unlinkable()
+	}
+	if errno == 0 {
+		t.remove(at.dir, at.name)
+	}
+	t.mu.Unlock()
+	if errno != 0 {
+		return errno
+	}
+	t.Emit(Event{Node: at.node, Dir: at.dir, Name: at.name, Mask: syscall.IN_DELETE})
+	left := at.node.addLinks(-1)
+	t.Emit(Event{Node: at.node, Mask: syscall.IN_ATTRIB})
+	if left == 0 {
+		t.Emit(Event{Node: at.node, Mask: syscall.IN_DELETE_SELF})
+	}
+	return 0
+}
+
+func (p *place) unlinkable() Errno {
+	switch {
+	case p.special():
+		return syscall.EISDIR
+	case p.node == nil:
+		return syscall.ENOENT
+	case p.node.IsDir():
+		return syscall.EISDIR
+	case p.slash:
+		return syscall.ENOTDIR
+	}
+	return p.dir.accepts()
+}
+
+// Rmdir takes an empty directory away.
+func (t *Tree) Rmdir(base *Node, path string) Errno {
+	t.mu.Lock()
+	at, errno := t.resolve(base, path, false)
+	if errno == 0 {
+		errno = at.removable()
+	}
+	if errno == 0 {
+		t.remove(at.dir, at.name)
+		at.node.removed = true
+	}
+	t.mu.Unlock()
+	if errno != 0 {
+		return errno
+	}
+	at.node.addLinks(-2)
+	t.Emit(Event{Node: at.node, Dir: at.dir, Name: at.name, Mask: syscall.IN_DELETE})
+	t.Emit(Event{Node: at.node, Mask: syscall.IN_DELETE_SELF})
+	return 0
+}
+
+func (p *place) removable() Errno {
+	switch {
+	case p.name == ".":
+		return syscall.EINVAL
+	case p.name == "..":
+		return syscall.ENOTEMPTY
+	case p.name == "/":
+		return syscall.EBUSY
+	case p.node == nil:
+		return syscall.ENOENT
+	case !p.node.IsDir():
+		return syscall.ENOTDIR
+	case len(p.node.listing) > 0 || p.node.dynamic != nil:
+		return syscall.ENOTEMPTY
+	}
+	return p.dir.accepts()
+}
+
+// Flags of Rename (renameat2(2)).
+const (
+	RenameNoReplace = 1
+	RenameExchange  = 2
+)
+
+// Rename moves an entry, or exchanges two.
+func (t *Tree) Rename(oldBase *Node, oldPath string, newBase *Node, newPath string, flags uint) Errno {
+	if flags&^(RenameNoReplace|RenameExchange) != 0 || flags == RenameNoReplace|RenameExchange {
+		return syscall.EINVAL
+	}
+	t.mu.Lock()
+	from, errno := t.resolveLong(oldBase, oldPath)
+	var to place
+	if errno == 0 {
+		to, errno = t.resolveLong(newBase, newPath)
+	}
+	if errno == 0 {
+		errno = t.movable(&from, &to, flags)
+	}
+	if errno != 0 || from.node == to.node {
+		t.mu.Unlock()
+		return errno
+	}
+	t.move(&from, &to, flags)
+	t.mu.Unlock()
+	t.moved(&from, &to, flags)
+	return 0
+}
+
+// resolveLong is resolve without following, and without an error for a last
+// name that is too long: what else is wrong comes first.
+func (t *Tree) resolveLong(base *Node, path string) (place, Errno) {
+	at, errno := t.resolve(base, path, false)
+	if at.long {
+		return at, 0
+	}
+	return at, errno
+}
+
+// movable checks what rename(2) demands, in Linux's order.
+func (t *Tree) movable(from, to *place, flags uint) Errno {
+	switch exchange := flags&RenameExchange != 0; {
+	case from.special():
+		return syscall.EBUSY
+	case to.special() && flags&RenameNoReplace != 0:
+		return syscall.EEXIST
+	case to.special():
+		return syscall.EBUSY
+	case from.long:
+		return syscall.ENAMETOOLONG
+	case from.node == nil:
+		return syscall.ENOENT
+	case to.long:
+		return syscall.ENAMETOOLONG
+	case to.node != nil && flags&RenameNoReplace != 0:
+		return syscall.EEXIST
+	case to.node == nil && exchange:
+		return syscall.ENOENT
+	case exchange && !to.node.IsDir() && to.slash:
+		return syscall.ENOTDIR
+	case !from.node.IsDir() && (from.slash || !exchange && to.slash):
+		return syscall.ENOTDIR
+	case from.node.contains(to.dir):
+		return syscall.EINVAL
+	case to.node != nil && to.node.contains(from.dir) && exchange:
+		return syscall.EINVAL
+	case to.node != nil && to.node.contains(from.dir):
+		return syscall.ENOTEMPTY
+	case from.node == to.node:
+		return 0
+	}
+	if errno := from.dir.accepts(); errno != 0 {
+		return errno
+	}
+	if errno := to.dir.accepts(); errno != 0 {
+		return errno
+	}
+	if to.node == nil || flags&RenameExchange != 0 {
+		return 0
+	}
+	switch {
+	case from.node.IsDir() && !to.node.IsDir():
+		return syscall.ENOTDIR
+	case !from.node.IsDir() && to.node.IsDir():
+		return syscall.EISDIR
+	case to.node.IsDir() && (len(to.node.listing) > 0 || to.node.dynamic != nil):
+		return syscall.ENOTEMPTY
+	}
+	return 0
+}
+
+// contains reports whether dir is the directory n or lies below it.
+func (n *Node) contains(dir *Node) bool {
+	if !n.IsDir() {
+		return false
+	}
+	for ; dir != nil; dir = dir.parent {
+		if dir == n {
+			return true
+		}
+		if dir.parent == dir {
+			return false
+		}
+	}
+	return false
+}
+
+// move does a rename that movable allowed. The caller holds t.mu.
+func (t *Tree) move(from, to *place, flags uint) {
+	t.remove(from.dir, from.name)
+	if to.node != nil {
+		t.remove(to.dir, to.name)
+	}
+	t.enter(to.dir, to.name, from.node)
+	switch {
+	case to.node == nil:
+	case flags&RenameExchange != 0:
+		t.enter(from.dir, from.name, to.node)
+	case to.node.IsDir():
+		to.node.removed = true
+		to.node.addLinks(-2)
+	default:
+		to.node.addLinks(-1)
+	}
+	from.node.addLinks(0) // its change time
+}
+
+// moved tells the observer about a rename.
+func (t *Tree) moved(from, to *place, flags uint) {
+	if t.hook.Load() == nil {
+		return
+	}
+	cookie := uint32(t.inode.Add(1))
+	t.Emit(Event{Node: from.node, Dir: from.dir, Name: from.name, Mask: syscall.IN_MOVED_FROM, Cookie: cookie})
+	t.Emit(Event{Node: from.node, Dir: to.dir, Name: to.name, Mask: syscall.IN_MOVED_TO, Cookie: cookie})
+	t.Emit(Event{Node: from.node, Mask: syscall.IN_MOVE_SELF})
+	if to.node != nil && flags&RenameExchange == 0 {
+		t.Emit(Event{Node: to.node, Mask: syscall.IN_DELETE_SELF})
+	}
+}
+
+// Entry is one name that ReadDir tells of.
+type Entry struct {
+	Name   string
+	Inode  uint64
+	Format uint32 // the node's type, syscall.S_IF...
+	Next   int64  // position behind this entry
+}
+
+// ReadDir calls f for each entry behind position pos, "." and ".." first,
+// until f returns false. f must not call the tree. A directory that was
+// removed has no entries any more (ENOENT).
+func (t *Tree) ReadDir(dir *Node, pos int64, f func(Entry) bool) Errno {
+	if dir.dynamic != nil {
+		return t.readDynamic(dir, pos, f)
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if dir.removed {
+		return syscall.ENOENT
+	}
+	if pos < 1 && !f(Entry{".", dir.inode, syscall.S_IFDIR, 1}) {
+		return 0
+	}
+	if pos < 2 && !f(Entry{"..", dir.parent.inode, syscall.S_IFDIR, 2}) {
+		return 0
+	}
+	for _, e := range dir.listing[dir.position(max(pos, 2)-1):] {
+		if !f(Entry{e.name, e.node.inode, e.node.format, e.cookie + 2}) {
+			break
+		}
+	}
+	return 0
+}
+
+// readDynamic is ReadDir for a generated directory: positions count entries.
+func (t *Tree) readDynamic(dir *Node, pos int64, f func(Entry) bool) Errno {
+	names := append([]string{".", ".."}, dir.dynamic.List()...)
+	for i, name := range names {
+		if int64(i) < pos {
+			continue
+		}
+		e := Entry{name, dir.inode, syscall.S_IFDIR, int64(i) + 1}
+		if i >= 2 {
+			node := dir.dynamic.Lookup(name)
+			if node == nil { // gone since it was listed
+				continue
+			}
+			e.Inode, e.Format = node.inode, node.format
+		}
+		if !f(e) {
+			break
+		}
+	}
+	return 0
+}

@@ -1,0 +1,238 @@
+package fs
+
+import (
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Node is one inode: what a name stands for. It stays usable after its last
+// name is gone, as an open file does.
+type Node struct {
+	tree   *Tree
+	inode  uint64
+	format uint32 // syscall.S_IFREG, S_IFDIR, ...
+	rdev   uint64
+
+	// Extra is kernel/linux's own: what a pipe or socket node stands for.
+	Extra atomic.Value
+
+	// Guarded by Tree.mu:
+	parent   *Node             // a directory's parent; the root's is itself
+	children map[string]*entry // a directory's entries by name
+	listing  []*entry          // the same in order of cookie
+	cookie   int64             // last cookie given out
+	removed  bool              // a directory that rmdir has taken away
+
+	// Fixed before the node gets its name:
+	target  string        // a symbolic link's text
+	source  func() []byte // a generated file's contents
+	dynamic Directory     // a generated directory's entries
+	jump    func() *Node  // where a magic link leads
+	text    func() string // a magic link's text
+
+	mu       sync.RWMutex // guards what follows
+	mode     uint32       // permission bits
+	uid, gid uint32
+	links    uint32
+	openers  int
+	accessed time.Time
+	modified time.Time
+	changed  time.Time
+	data     data
+}
+
+// Directory is a directory whose entries are made when asked for.
+type Directory interface {
+	// Lookup returns the node of a name, or nil.
+	Lookup(name string) *Node
+	// List returns the names that there are now.
+	List() []string
+}
+
+// NewFile returns a read-only file whose contents are made each time it is
+// opened. mode holds permission bits only.
+func (t *Tree) NewFile(mode uint32, source func() []byte) *Node {
+	n := t.NewNode(syscall.S_IFREG|mode, 0)
+	n.source = source
+	return n
+}
+
+// NewDirectory returns a directory with generated entries.
+func (t *Tree) NewDirectory(d Directory) *Node {
+	n := t.NewNode(syscall.S_IFDIR|0o555, 0)
+	n.dynamic = d
+	return n
+}
+
+// NewJump returns a symbolic link that leads straight to a node, whatever its
+// text says, as those in /proc/self/fd do.
+func (t *Tree) NewJump(text func() string, jump func() *Node) *Node {
+	n := t.NewNode(syscall.S_IFLNK|0o777, 0)
+	n.text, n.jump = text, jump
+	return n
+}
+
+// NewLink returns a symbolic link without a name.
+func (t *Tree) NewLink(target string) *Node {
+	n := t.NewNode(syscall.S_IFLNK|0o777, 0)
+	n.target = target
+	return n
+}
+
+// IsDir reports whether the node is a directory.
+func (n *Node) IsDir() bool { return n.format == syscall.S_IFDIR }
+
+// IsRegular reports whether the node is a regular file.
+func (n *Node) IsRegular() bool { return n.format == syscall.S_IFREG }
+
+// IsLink reports whether the node is a symbolic link.
+func (n *Node) IsLink() bool { return n.format == syscall.S_IFLNK }
+
+// Format returns the node's type, one of syscall.S_IF...
+func (n *Node) Format() uint32 { return n.format }
+
+// Inode returns the node's inode number.
+func (n *Node) Inode() uint64 { return n.inode }
+
+// Rdev returns a device node's number.
+func (n *Node) Rdev() uint64 { return n.rdev }
+
+// Tree returns the tree that the node belongs to.
+func (n *Node) Tree() *Tree { return n.tree }
+
+// Generated returns the contents of a generated file as they are now; ok is
+// false for any other node.
+func (n *Node) Generated() (contents []byte, ok bool) {
+	if n.source == nil {
+		return nil, false
+	}
+	return n.source(), true
+}
+
+// Stat fills in what stat(2) reports.
+func (n *Node) Stat(st *syscall.Stat_t) {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	*st = syscall.Stat_t{
+		Dev:     Device,
+		Ino:     n.inode,
+		Nlink:   uint64(n.links),
+		Mode:    n.format | n.mode,
+		Uid:     n.uid,
+		Gid:     n.gid,
+		Rdev:    n.rdev,
+		Size:    n.sizeLocked(),
+		Blksize: pageSize,
+		Blocks:  n.data.taken * (pageSize / 512),
+		Atim:    timespec(n.accessed),
+		Mtim:    timespec(n.modified),
+		Ctim:    timespec(n.changed),
+	}
+}
+
+// sizeLocked is st_size. The caller holds n.mu.
+func (n *Node) sizeLocked() int64 {
+	switch {
+	case n.IsLink() && n.text == nil:
+		return int64(len(n.target))
+	case n.IsRegular():
+		return n.data.size
+	}
+	return 0
+}
+
+func timespec(t time.Time) syscall.Timespec {
+	return syscall.NsecToTimespec(t.UnixNano())
+}
+
+// Mode returns type and permission bits.
+func (n *Node) Mode() uint32 {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.format | n.mode
+}
+
+// Chmod sets the permission bits (12 bits).
+func (n *Node) Chmod(mode uint32) {
+	n.mu.Lock()
+	n.mode = mode & 0o7777
+	n.changed = time.Now()
+	n.mu.Unlock()
+	n.tree.Emit(Event{Node: n, Mask: syscall.IN_ATTRIB})
+}
+
+// Chown sets owner and group; all ones keeps the one that there is. As on
+// Linux it takes the set-user-ID bit, and set-group-ID where the group may
+// execute, off a regular file.
+func (n *Node) Chown(uid, gid uint32) {
+	n.mu.Lock()
+	if uid != ^uint32(0) {
+		n.uid = uid
+	}
+	if gid != ^uint32(0) {
+		n.gid = gid
+	}
+	if n.IsRegular() {
+		n.mode &^= syscall.S_ISUID
+		if n.mode&0o010 != 0 {
+			n.mode &^= syscall.S_ISGID
+		}
+	}
+	n.changed = time.Now()
+	n.mu.Unlock()
+	n.tree.Emit(Event{Node: n, Mask: syscall.IN_ATTRIB})
+}
+
+// SetTimes sets the time of access and of modification; a zero time keeps the
+// one that there is.
+func (n *Node) SetTimes(accessed, modified time.Time) {
+	n.mu.Lock()
+	if !accessed.IsZero() {
+		n.accessed = accessed
+	}
+	if !modified.IsZero() {
+		n.modified = modified
+	}
+	n.changed = time.Now()
+	n.mu.Unlock()
+	n.tree.Emit(Event{Node: n, Mask: syscall.IN_ATTRIB})
+}
+
+// touch sets modification and change time to now. The caller does not hold
+// n.mu.
+func (n *Node) touch() {
+	now := time.Now()
+	n.mu.Lock()
+	n.modified, n.changed = now, now
+	n.mu.Unlock()
+}
+
+// addLinks changes the count of names. The caller does not hold n.mu.
+func (n *Node) addLinks(by int) uint32 {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.links += uint32(by)
+	n.changed = time.Now()
+	n.discard()
+	return n.links
+}
+
+// Links returns the count of names.
+func (n *Node) Links() uint32 {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.links
+}
+
+// Readlink returns a symbolic link's text, or EINVAL.
+func (n *Node) Readlink() (string, Errno) {
+	switch {
+	case !n.IsLink():
+		return "", syscall.EINVAL
+	case n.text != nil:
+		return n.text(), 0
+	}
+	return n.target, 0
+}

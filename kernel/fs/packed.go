@@ -1,0 +1,64 @@
+package fs
+
+import "syscall"
+
+// Packed is one file that travels in the image. Its bytes are used in place
+// and never written to: a program that changes the file changes a copy.
+type Packed struct {
+	Path string // absolute; missing directories on the way are made
+	Mode uint32 // type and permission bits; type 0 is a regular file
+	Data []byte // contents, or a symbolic link's text
+}
+
+// Pack puts a file of the image into the tree, in place of what is there.
+func (t *Tree) Pack(p Packed) Errno {
+	if errno := t.MakeParents(p.Path); errno != 0 {
+		return errno
+	}
+	mode := p.Mode
+	if mode&syscall.S_IFMT == 0 {
+		mode |= syscall.S_IFREG
+	}
+	if mode&syscall.S_IFMT == syscall.S_IFDIR {
+		return t.packDirectory(p.Path, mode)
+	}
+	node := t.NewNode(mode, 0)
+	if node.IsLink() {
+		node.target = string(p.Data)
+	} else {
+		node.data.packed = p.Data[:len(p.Data):len(p.Data)]
+		node.data.size = int64(len(p.Data))
+	}
+	if errno := t.Unlink(t.root, p.Path); errno != 0 && errno != syscall.ENOENT {
+		return errno
+	}
+	return t.Make(t.root, p.Path, node)
+}
+
+// packDirectory makes a directory, or sets the permissions of the one that
+// there is.
+func (t *Tree) packDirectory(path string, mode uint32) Errno {
+	errno := t.Make(t.root, path, t.NewNode(mode, 0))
+	if errno != syscall.EEXIST {
+		return errno
+	}
+	node, errno := t.Lookup(t.root, path, true)
+	if errno == 0 {
+		node.Chmod(mode)
+	}
+	return errno
+}
+
+// MakeParents makes the directories on the way to an absolute path.
+func (t *Tree) MakeParents(path string) Errno {
+	for i := 1; i < len(path); i++ {
+		if path[i] != '/' {
+			continue
+		}
+		errno := t.Mkdir(t.root, path[:i], 0o755)
+		if errno != 0 && errno != syscall.EEXIST {
+			return errno
+		}
+	}
+	return 0
+}

@@ -1,0 +1,54 @@
+// Package kernel makes a program an operating system: it is linked into every
+// image, below package os, and starts the upper half before any other package
+// is initialised. Where the program runs as a process of a Linux host it does
+// nothing.
+//
+// It relies on all of kernel/ and wires it together: the lower half's memory and
+// interrupts to the virtio drivers, these to the network stack and the
+// console, and all to package linux, which answers the program. It must
+// not be imported by anything of kernel/.
+package kernel
+
+import (
+	"pith/kernel/boot"
+	"pith/kernel/linux"
+	"pith/kernel/rt"
+	"pith/kernel/sched"
+)
+
+func init() {
+	if !boot.OnMetal {
+		linux.Hosted = true
+		return
+	}
+	start()
+}
+
+// start brings up devices and the system-call layer, one step a line.
+func start() {
+	m := &machine{}
+	m.readBlock()
+	m.findDevices()
+	m.openEntropy()
+	m.openConsole()
+	m.startLinux()
+	m.startNetwork()
+	m.listenControl()
+}
+
+func (m *machine) startLinux() {
+	rt.SetPollable(linux.Pollable)
+	rt.SetUmask(linux.Umask)
+	linux.Start(linux.Config{
+		Console:  m.console,
+		Poller:   rt.Poller{},
+		Files:    m.files,
+		Hostname: m.hostname,
+		Args:     m.args,
+		Env:      m.env,
+		CPUs:     sched.Threads.CPUs(),
+		Memory:   rt.Memory,
+		Random:   m.entropy.fill,
+		Exit:     m.exit,
+	})
+}

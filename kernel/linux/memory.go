@@ -1,0 +1,213 @@
+package linux
+
+import (
+	"sync"
+	"syscall"
+
+	"pith/kernel/fs"
+)
+
+// sharing is the files that are mapped shared. A machine has one address
+// space: such a file's contents are moved to one piece of memory, and the
+// mapping is that memory. It is read and written through the file as before.
+var sharing = struct {
+	mu    sync.Mutex
+	files map[*fs.Node]*shared
+}{files: map[*fs.Node]*shared{}}
+
+// shared is one such file's memory.
+type shared struct {
+	node        *fs.Node
+	start, size uintptr
+	mapped      int // mappings that were not unmapped
+}
+
+// minShared is how much address space a shared file gets at least, so that it
+// can grow while it is mapped. Memory is taken only when it is touched.
+const minShared = 1 << 30
+
+const pageSize = 4096
+
+// trapMemory hands a call on memory to the lower half.
+func (c call) trapMemory(trap uintptr) (uintptr, Errno) {
+	r, _, errno := rawTrap(trap, c.a1, c.a2, c.a3, c.a4, c.a5, c.a6)
+	return r, Errno(errno)
+}
+
+// sysMmap hands anonymous mappings to the lower half, and makes mappings of
+// files out of them.
+func sysMmap(c call) (uintptr, Errno) {
+	if c.a4&syscall.MAP_ANON != 0 {
+		return c.trapMemory(syscall.SYS_MMAP)
+	}
+	f, errno := open(c.a5)
+	if errno != 0 {
+		return 0, errno
+	}
+	if d, ok := f.object.(*memoryDevice); ok && d.node.Rdev() == devZero {
+		c.a4, c.a5, c.a6 = c.a4|syscall.MAP_ANON, failed, 0
+		return c.trapMemory(syscall.SYS_MMAP)
+	}
+	r, ok := f.object.(*regular)
+	switch {
+	case !ok:
+		return 0, syscall.ENODEV
+	case c.a2 == 0 || c.a6%pageSize != 0 || int64(c.a6) < 0:
+		return 0, syscall.EINVAL
+	case !f.mayRead():
+		return 0, syscall.EACCES
+	}
+	const sharedValidate = 3 // MAP_SHARED_VALIDATE
+	switch c.a4 & 0xf {
+	case syscall.MAP_PRIVATE:
+		return c.mapPrivate(r)
+	case syscall.MAP_SHARED, sharedValidate:
+		if c.a3&syscall.PROT_WRITE != 0 && !f.mayWrite() {
+			return 0, syscall.EACCES
+		}
+		return c.mapShared(r)
+	}
+	return 0, syscall.EINVAL
+}
+
+// mapPrivate maps fresh memory and reads the file into it.
+func (c call) mapPrivate(r *regular) (uintptr, Errno) {
+	m := c
+	m.a3 = syscall.PROT_READ | syscall.PROT_WRITE
+	m.a4 = c.a4 | syscall.MAP_ANON
+	m.a5, m.a6 = failed, 0
+	at, errno := m.trapMemory(syscall.SYS_MMAP)
+	if errno != 0 {
+		return 0, errno
+	}
+	r.readAt(memory(address{at: at}, c.a2), int64(c.a6))
+	if c.a3 != m.a3 {
+		_, _, e := rawTrap(syscall.SYS_MPROTECT, at, c.a2, c.a3, 0, 0, 0)
+		return at, Errno(e)
+	}
+	return at, 0
+}
+
+// mapShared returns a place in the file's own memory.
+func (c call) mapShared(r *regular) (uintptr, Errno) {
+	const fixed = syscall.MAP_FIXED | 0x100000 // MAP_FIXED_NOREPLACE
+	if c.a4&fixed != 0 || r.contents != nil {
+		return 0, syscall.ENODEV
+	}
+	end := c.a6 + c.a2
+	if end < c.a6 || end > 1<<40 {
+		return 0, syscall.ENOMEM
+	}
+	sharing.mu.Lock()
+	defer sharing.mu.Unlock()
+	s := sharing.files[r.node]
+	if s == nil || end > s.size {
+		var errno Errno
+		if s, errno = share(r.node, s, end); errno != 0 {
+			return 0, errno
+		}
+	}
+	s.mapped++
+	return s.start + c.a6, 0
+}
+
+// share gives a file memory of at least size bytes. Once it is mapped it can't
+// move to a larger one. The caller holds sharing.mu.
+func share(node *fs.Node, old *shared, size uintptr) (*shared, Errno) {
+	if old != nil && old.mapped > 0 {
+		return nil, syscall.ENOMEM
+	}
+	size = max(minShared, 2*size, 2*uintptr(node.Size()))
+	size = (size + pageSize - 1) &^ (pageSize - 1)
+	const flags = syscall.MAP_PRIVATE | syscall.MAP_ANON | syscall.MAP_NORESERVE
+	start, _, errno := rawTrap(syscall.SYS_MMAP, 0, size, syscall.PROT_READ|syscall.PROT_WRITE, flags, failed, 0)
+	if errno != 0 {
+		return nil, Errno(errno)
+	}
+	if errno := node.Share(memory(address{at: start}, size)); errno != 0 {
+		rawTrap(syscall.SYS_MUNMAP, start, size, 0, 0, 0, 0)
+		return nil, errno
+	}
+	if old != nil {
+		rawTrap(syscall.SYS_MUNMAP, old.start, old.size, 0, 0, 0, 0)
+	}
+	s := &shared{node: node, start: start, size: size}
+	sharing.files[node] = s
+	return s, 0
+}
+
+// sharedAt returns the shared file whose memory an address lies in, or nil.
+// The caller holds sharing.mu.
+func sharedAt(at uintptr) *shared {
+	for _, s := range sharing.files {
+		if at >= s.start && at < s.start+s.size {
+			return s
+		}
+	}
+	return nil
+}
+
+// sysMunmap leaves a shared file's memory alone: it is the file.
+func sysMunmap(c call) (uintptr, Errno) {
+	sharing.mu.Lock()
+	s := sharedAt(c.a1)
+	if s != nil && s.mapped > 0 {
+		s.mapped--
+		s.release()
+	}
+	sharing.mu.Unlock()
+	if s != nil {
+		return 0, 0
+	}
+	return c.trapMemory(syscall.SYS_MUNMAP)
+}
+
+// release gives the memory of a file back that is neither mapped, nor open,
+// nor has a name. The caller holds sharing.mu.
+func (s *shared) release() {
+	if s.mapped > 0 || s.node.Reachable() {
+		return
+	}
+	delete(sharing.files, s.node)
+	rawTrap(syscall.SYS_MUNMAP, s.start, s.size, 0, 0, 0, 0)
+}
+
+// releaseShared is release for a file that was closed.
+func releaseShared(node *fs.Node) {
+	if node.Reachable() {
+		return
+	}
+	sharing.mu.Lock()
+	defer sharing.mu.Unlock()
+	if s := sharing.files[node]; s != nil {
+		s.release()
+	}
+}
+
+// onShared hands a call on to the lower half unless it is about a shared
+// file's memory, whose protection and contents it must not change.
+func onShared(trap uintptr) handler {
+	return func(c call) (uintptr, Errno) {
+		sharing.mu.Lock()
+		s := sharedAt(c.a1)
+		sharing.mu.Unlock()
+		if s != nil {
+			return 0, 0
+		}
+		return c.trapMemory(trap)
+	}
+}
+
+// sysMremap can't grow a shared mapping.
+func sysMremap(c call) (uintptr, Errno) {
+	sharing.mu.Lock()
+	s := sharedAt(c.a1)
+	sharing.mu.Unlock()
+	switch {
+	case s == nil:
+		return c.trapMemory(syscall.SYS_MREMAP)
+	case c.a3 <= c.a2 || c.a1+c.a3 <= s.start+s.size:
+		return c.a1, 0
+	}
+	return 0, syscall.ENOMEM
+}

@@ -1,0 +1,287 @@
+package linux
+
+import (
+	"strconv"
+	"syscall"
+	"time"
+
+	"pith/kernel/fs"
+)
+
+// prose builds the contents of a generated file.
+type prose []byte
+
+func (p *prose) add(s string) *prose { *p = append(*p, s...); return p }
+
+func (p *prose) number(n uint64) *prose { *p = strconv.AppendUint(*p, n, 10); return p }
+
+// field adds a line of the form "name: value unit".
+func (p *prose) field(name string, n uint64, unit string) *prose {
+	return p.add(name).add(":\t").number(n).add(unit).add("\n")
+}
+
+// plantProc makes those files of proc(5) that programs and libraries read.
+func plantProc() {
+	for path, contents := range map[string]func() []byte{
+		"/proc/self/cmdline":                    func() []byte { return joined(config.Args) },
+		"/proc/self/environ":                    func() []byte { return joined(config.Env) },
+		"/proc/self/status":                     procStatus,
+		"/proc/self/stat":                       procStat,
+		"/proc/self/statm":                      procStatm,
+		"/proc/self/maps":                       procMaps,
+		"/proc/self/limits":                     procLimits,
+		"/proc/self/comm":                       func() []byte { return []byte(command() + "\n") },
+		"/proc/self/mountinfo":                  func() []byte { return []byte(mountInfo) },
+		"/proc/self/mounts":                     func() []byte { return []byte("pith / tmpfs rw 0 0\n") },
+		"/proc/self/oom_score_adj":              func() []byte { return []byte("0\n") },
+		"/proc/self/uid_map":                    func() []byte { return []byte("0 0 4294967295\n") },
+		"/proc/self/gid_map":                    func() []byte { return []byte("0 0 4294967295\n") },
+		"/proc/self/net/dev":                    procNetDev,
+		"/proc/self/net/if_inet6":               procIfInet6,
+		"/proc/cpuinfo":                         procCPUInfo,
+		"/proc/meminfo":                         procMeminfo,
+		"/proc/stat":                            procSystemStat,
+		"/proc/loadavg":                         func() []byte { return []byte("0.00 0.00 0.00 1/1 1\n") },
+		"/proc/uptime":                          procUptime,
+		"/proc/version":                         func() []byte { return []byte("Linux version " + Release + " (pith)\n") },
+		"/proc/filesystems":                     func() []byte { return []byte("nodev\ttmpfs\nnodev\tproc\n") },
+		"/proc/sys/kernel/hostname":             func() []byte { return []byte(hostname() + "\n") },
+		"/proc/sys/kernel/osrelease":            func() []byte { return []byte(Release + "\n") },
+		"/proc/sys/kernel/ostype":               func() []byte { return []byte("Linux\n") },
+		"/proc/sys/kernel/pid_max":              func() []byte { return []byte("4194304\n") },
+		"/proc/sys/kernel/random/boot_id":       bootID,
+		"/proc/sys/kernel/random/uuid":          randomUUID,
+		"/proc/sys/net/core/somaxconn":          func() []byte { return []byte(strconv.Itoa(somaxconn) + "\n") },
+		"/proc/sys/fs/pipe-max-size":            func() []byte { return []byte(strconv.Itoa(pipeMax) + "\n") },
+		"/proc/sys/fs/nr_open":                  func() []byte { return []byte(strconv.Itoa(maxDescriptors) + "\n") },
+		"/proc/sys/fs/file-max":                 func() []byte { return []byte(strconv.Itoa(maxDescriptors) + "\n") },
+		"/proc/sys/vm/overcommit_memory":        func() []byte { return []byte("1\n") },
+		"/proc/sys/vm/max_map_count":            func() []byte { return []byte("65530\n") },
+		"/proc/sys/fs/inotify/max_user_watches": func() []byte { return []byte("65536\n") },
+	} {
+		place(path, tree.NewFile(0o444, contents))
+	}
+	place("/proc/self/exe", tree.NewLink(executable))
+	place("/proc/self/root", tree.NewLink("/"))
+	place("/proc/self/cwd", tree.NewJump(cwdPath, func() *fs.Node { node, _ := base(cwd); return node }))
+	place("/proc/self/fd", tree.NewDirectory(fdDirectory{}))
+	place("/proc/self/fdinfo", tree.NewDirectory(infoDirectory{}))
+	place("/proc/net", tree.NewLink("self/net"))
+	place("/proc/mounts", tree.NewLink("self/mounts"))
+	place("/proc/thread-self", tree.NewLink("self"))
+	place("/proc/"+strconv.Itoa(int(processID())), tree.NewLink("self"))
+}
+
+// executable is where the program is said to be.
+const executable = "/program"
+
+// somaxconn is the longest queue of connections to be accepted.
+const somaxconn = 4096
+
+const mountInfo = "1 0 0:23 / / rw - tmpfs pith rw\n"
+
+// joined puts strings one behind the other, each with a NUL.
+func joined(list []string) (text []byte) {
+	for _, s := range list {
+		text = append(append(text, s...), 0)
+	}
+	return text
+}
+
+// command is the program's name, without directories, of at most 15 bytes.
+func command() string {
+	name := "program"
+	if len(config.Args) > 0 {
+		name = config.Args[0]
+	}
+	for i := len(name) - 1; i >= 0; i-- {
+		if name[i] == '/' {
+			name = name[i+1:]
+			break
+		}
+	}
+	return name[:min(len(name), 15)]
+}
+
+func cwdPath() string {
+	node, _ := base(cwd)
+	return pathOf(node)
+}
+
+// pathOf returns a directory's path. The tree must not be locked.
+func pathOf(dir *fs.Node) string {
+	path, errno := tree.Path(dir)
+	if errno != 0 {
+		return "/ (deleted)"
+	}
+	return path
+}
+
+// used returns how much of the machine's memory is in use, in bytes.
+func used() uint64 {
+	total, free := config.Memory()
+	return total - min(free, total)
+}
+
+func procStatus() []byte {
+	var p prose
+	pid := uint64(processID())
+	kb := used() / 1024
+	p.add("Name:\t" + command() + "\nUmask:\t0")
+	p = strconv.AppendUint(p, uint64(process.umask.Load()), 8)
+	p.add("\nState:\tR (running)\n")
+	p.field("Tgid", pid, "").field("Pid", pid, "").field("PPid", 0, "").field("TracerPid", 0, "")
+	p.add("Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t256\nGroups:\t0 \n")
+	p.field("VmPeak", kb, " kB").field("VmSize", kb, " kB").field("VmHWM", kb, " kB").field("VmRSS", kb, " kB")
+	p.field("Threads", uint64(max(config.CPUs, 1)), "")
+	p.add("SigQ:\t0/0\nCapEff:\t000001ffffffffff\nSeccomp:\t0\n")
+	p.add("Cpus_allowed_list:\t0-").number(uint64(max(config.CPUs, 1) - 1)).add("\n")
+	return p
+}
+
+// procStat is /proc/self/stat: 52 fields, of which those are filled in that
+// are known here (proc(5) counts from 1).
+func procStat() []byte {
+	var p prose
+	user, system := cpuTime()
+	pid := uint64(processID())
+	bytes := used()
+	p.number(pid).add(" (" + command() + ") R 0 ").number(pid).add(" ").number(pid).add(" 0 -1 4194304 0 0 0 0 ")
+	p.number(inTicks(user)).add(" ").number(inTicks(system)).add(" 0 0 20 0 ")
+	p.number(uint64(max(config.CPUs, 1))).add(" 0 0 ").number(bytes).add(" ").number(bytes / pageSize)
+	for range 28 { // fields 25 to 52
+		p.add(" 0")
+	}
+	p.add("\n")
+	return p
+}
+
+func inTicks(d time.Duration) uint64 { return uint64(d / (time.Second / ticks)) }
+
+func procStatm() []byte {
+	var p prose
+	pages := used() / pageSize
+	p.number(pages).add(" ").number(pages).add(" 0 0 0 ").number(pages).add(" 0\n")
+	return p
+}
+
+// procMaps names nothing but the heap, roughly: a machine has no list of
+// mappings to tell of.
+func procMaps() []byte { return []byte("00400000-7fffffffffff rw-p 00000000 00:00 0\n") }
+
+func procLimits() []byte {
+	var p prose
+	p.add("Limit                     Soft Limit           Hard Limit           Units     \n")
+	p.add("Max open files            ").number(uint64(limits.descriptors.Load())).add("               ")
+	p.number(maxDescriptors).add("               files     \n")
+	return p
+}
+
+func procMeminfo() []byte {
+	var p prose
+	total, free := config.Memory()
+	for _, l := range []struct {
+		name string
+		kb   uint64
+	}{
+		{"MemTotal", total / 1024}, {"MemFree", free / 1024}, {"MemAvailable", free / 1024},
+		{"Buffers", 0}, {"Cached", 0}, {"SwapTotal", 0}, {"SwapFree", 0},
+	} {
+		p.add(l.name).add(":        ").number(l.kb).add(" kB\n")
+	}
+	return p
+}
+
+func procCPUInfo() []byte {
+	var p prose
+	for i := range max(config.CPUs, 1) {
+		p.add("processor\t: ").number(uint64(i)).add("\nmodel name\t: " + machineName + "\n")
+		p.add("cpu cores\t: ").number(uint64(max(config.CPUs, 1))).add("\n\n")
+	}
+	return p
+}
+
+// procSystemStat is /proc/stat: all CPU time that was used is the program's.
+func procSystemStat() []byte {
+	var p prose
+	user, system := cpuTime()
+	all := inTicks(time.Since(booted)) * uint64(max(config.CPUs, 1))
+	busy := inTicks(user) + inTicks(system)
+	p.add("cpu  ").number(inTicks(user)).add(" 0 ").number(inTicks(system)).add(" ")
+	p.number(all - min(busy, all)).add(" 0 0 0 0 0 0\n")
+	for i := range max(config.CPUs, 1) {
+		p.add("cpu").number(uint64(i)).add(" 0 0 0 0 0 0 0 0 0 0\n")
+	}
+	p.add("btime ").number(uint64(booted.Unix())).add("\nprocesses 1\nprocs_running 1\nprocs_blocked 0\n")
+	return p
+}
+
+func procUptime() []byte {
+	var p prose
+	centi := uint64(time.Since(booted) / (10 * time.Millisecond))
+	p.number(centi / 100).add(".").add(string([]byte{'0' + byte(centi/10%10), '0' + byte(centi%10)})).add(" 0.00\n")
+	return p
+}
+
+// identifier formats 16 random bytes as a UUID of version 4 (RFC 9562).
+func identifier() []byte {
+	var raw [16]byte
+	config.Random(raw[:])
+	raw[6] = raw[6]&0x0f | 0x40
+	raw[8] = raw[8]&0x3f | 0x80
+	const digits = "0123456789abcdef"
+	var text []byte
+	for i, b := range raw {
+		if i == 4 || i == 6 || i == 8 || i == 10 {
+			text = append(text, '-')
+		}
+		text = append(text, digits[b>>4], digits[b&15])
+	}
+	return append(text, '\n')
+}
+
+func randomUUID() []byte { return identifier() }
+
+// bootIdentifier is made when it is first asked for: until then, nobody has
+// waited for the entropy source.
+var bootIdentifier = once(identifier)
+
+func bootID() []byte { return bootIdentifier() }
+
+func procNetDev() []byte {
+	var p prose
+	p.add("Inter-|   Receive                                                |  Transmit\n")
+	p.add(" face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n")
+	if s := stack(); s != nil {
+		for _, i := range s.Interfaces() {
+			p.add(i.Name).add(": 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n")
+		}
+	}
+	return p
+}
+
+func procIfInet6() []byte {
+	var p prose
+	s := stack()
+	if s == nil {
+		return p
+	}
+	const digits = "0123456789abcdef"
+	hex := func(b byte) { p = append(p, digits[b>>4], digits[b&15]) }
+	for _, i := range s.Interfaces() {
+		for _, a := range i.Addrs {
+			if !a.Addr().Is6() {
+				continue
+			}
+			for _, b := range a.Addr().As16() {
+				hex(b)
+			}
+			for _, b := range []byte{byte(i.Index), byte(a.Bits()), scopeOf(a.Addr()), syscall.IFA_F_PERMANENT} {
+				p.add(" ")
+				hex(b)
+			}
+			p.add(" ").add(i.Name).add("\n")
+		}
+	}
+	return p
+}

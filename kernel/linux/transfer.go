@@ -1,0 +1,250 @@
+package linux
+
+import (
+	"syscall"
+
+	"pith/kernel/fs"
+)
+
+// maxPiece is how much a transfer between descriptors moves in one step.
+const maxPiece = bounceSize
+
+// sysSendfile moves bytes of a file to any descriptor without a copy on the
+// way: the file's own memory is what is written.
+func sysSendfile(c call) (uintptr, Errno) {
+	out, errno := open(c.a1)
+	in, errnoIn := open(c.a2)
+	switch {
+	case errno != 0 || errnoIn != 0:
+		return 0, syscall.EBADF
+	case !out.mayWrite() || !in.mayRead():
+		return 0, syscall.EBADF
+	case out.flags.Load()&syscall.O_APPEND != 0:
+		return 0, syscall.EINVAL
+	}
+	source, ok := in.object.(*regular)
+	if !ok {
+		return 0, syscall.EINVAL
+	}
+	off, errno := c.startAt(c.a3, source)
+	if errno != 0 {
+		return 0, errno
+	}
+	done, errno := source.pour(out, off, int64(min(c.a4, maxTransfer)))
+	if done == 0 && errno != 0 {
+		return 0, errno
+	}
+	return uintptr(done), c.endAt(c.a3, source, off+done)
+}
+
+// startAt returns the offset that a pointer to one says, or the file's own if
+// it is nil.
+func (c call) startAt(p uintptr, r *regular) (int64, Errno) {
+	if p == 0 {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.offset, 0
+	}
+	off, errno := get[int64](c.address(p))
+	if errno == 0 && off < 0 {
+		errno = syscall.EINVAL
+	}
+	return off, errno
+}
+
+// endAt stores the offset where startAt found it.
+func (c call) endAt(p uintptr, r *regular, off int64) Errno {
+	if p == 0 {
+		r.mu.Lock()
+		r.offset = off
+		r.mu.Unlock()
+		return 0
+	}
+	return put(c.address(p), &off)
+}
+
+// pour writes n bytes from off on to another file, until that one takes no
+// more or the file ends.
+func (r *regular) pour(out *file, off, n int64) (done int64, errno Errno) {
+	for done < n {
+		var took, had int
+		r.view(off+done, int(min(n-done, maxTransfer)), func(p []byte) {
+			had = len(p)
+			if had > 0 {
+				took, errno = out.object.write(p)
+			}
+		})
+		done += int64(took)
+		switch {
+		case errno == syscall.EAGAIN && done == 0 && !out.nonblocking():
+			errno = out.retry(&out.writePatience, func() Errno {
+				if out.readiness()&(writable|broken|hungUp) == 0 {
+					return syscall.EAGAIN
+				}
+				return 0
+			})
+			if errno != 0 {
+				return 0, errno
+			}
+		case errno != 0 || had == 0 || took < had:
+			return done, errno
+		}
+	}
+	return done, 0
+}
+
+// view calls f with the file's bytes at off, without a copy. f must not block.
+func (r *regular) view(off int64, max int, f func(p []byte)) {
+	if r.contents != nil {
+		p := r.contents[min(off, int64(len(r.contents))):]
+		f(p[:min(len(p), max)])
+		return
+	}
+	r.node.View(off, max, f)
+}
+
+// sysCopyFileRange copies between regular files.
+func sysCopyFileRange(c call) (uintptr, Errno) {
+	in, errnoIn := open(c.a1)
+	out, errno := open(c.a3)
+	switch {
+	case errno != 0 || errnoIn != 0:
+		return 0, syscall.EBADF
+	case c.a6 != 0:
+		return 0, syscall.EINVAL
+	}
+	source, ok := in.object.(*regular)
+	target, okOut := out.object.(*regular)
+	_, inDir := in.object.(*directory)
+	_, outDir := out.object.(*directory)
+	switch {
+	case inDir || outDir:
+		return 0, syscall.EISDIR
+	case !ok || !okOut:
+		return 0, syscall.EINVAL
+	case !in.mayRead() || !out.mayWrite() || out.flags.Load()&syscall.O_APPEND != 0:
+		return 0, syscall.EBADF
+	}
+	from, errno := c.startAt(c.a2, source)
+	if errno != 0 {
+		return 0, errno
+	}
+	to, errno := c.startAt(c.a4, target)
+	if errno != 0 {
+		return 0, errno
+	}
+	n := int64(min(c.a5, maxTransfer))
+	if source.node == target.node && from < to+n && to < from+n {
+		return 0, syscall.EINVAL
+	}
+	done, errno := source.copyTo(target, from, to, n)
+	if done == 0 && errno != 0 {
+		return 0, errno
+	}
+	if errno := c.endAt(c.a2, source, from+done); errno != 0 {
+		return 0, errno
+	}
+	return uintptr(done), c.endAt(c.a4, target, to+done)
+}
+
+// copyTo copies by way of a buffer: the two may be the same node.
+func (r *regular) copyTo(target *regular, from, to, n int64) (done int64, errno Errno) {
+	b := newBounce(address{}, maxPiece)
+	defer b.free()
+	for done < n {
+		p := b.data[:min(n-done, maxPiece)]
+		got, _ := r.readAt(p, from+done)
+		if got == 0 {
+			return done, 0
+		}
+		wrote, errno := target.writeAt(p[:got], to+done)
+		done += int64(wrote)
+		if errno != 0 || wrote < got {
+			return done, errno
+		}
+	}
+	return done, 0
+}
+
+// Flags of splice(2).
+const spliceNonblock = 2
+
+// sysSplice moves bytes between a pipe and another descriptor. Between a
+// socket and a pipe it would cost the same copies that reading and writing do,
+// so there it fails with EINVAL, and programs fall back to those.
+func sysSplice(c call) (uintptr, Errno) {
+	in, errnoIn := open(c.a1)
+	out, errno := open(c.a3)
+	if errno != 0 || errnoIn != 0 {
+		return 0, syscall.EBADF
+	}
+	_, fromPipe := in.object.(*pipeEnd)
+	_, toPipe := out.object.(*pipeEnd)
+	switch {
+	case !in.mayRead() || !out.mayWrite():
+		return 0, syscall.EBADF
+	case !fromPipe && !toPipe:
+		return 0, syscall.EINVAL
+	case fromPipe && c.a2 != 0 || toPipe && c.a4 != 0:
+		return 0, syscall.ESPIPE
+	}
+	if source, ok := in.object.(*regular); ok {
+		return c.spliceFrom(source, out)
+	}
+	if target, ok := out.object.(*regular); ok {
+		return c.spliceTo(in, target)
+	}
+	return 0, syscall.EINVAL
+}
+
+func (c call) spliceFrom(source *regular, pipe *file) (uintptr, Errno) {
+	off, errno := c.startAt(c.a2, source)
+	if errno != 0 {
+		return 0, errno
+	}
+	done, errno := source.pour(pipe, off, int64(min(c.a5, maxPiece)))
+	if done == 0 && errno != 0 {
+		return 0, errno
+	}
+	return uintptr(done), c.endAt(c.a2, source, off+done)
+}
+
+func (c call) spliceTo(pipe *file, target *regular) (uintptr, Errno) {
+	off, errno := c.startAt(c.a4, target)
+	if errno != 0 {
+		return 0, errno
+	}
+	b := newBounce(address{}, maxPiece)
+	defer b.free()
+	n, errno := pipe.object.read(b.data[:min(c.a5, maxPiece)])
+	if errno == syscall.EAGAIN && c.a6&spliceNonblock == 0 {
+		n, errno = pipe.doRead(b.data[:min(c.a5, maxPiece)])
+	}
+	if errno != 0 || n == 0 {
+		return 0, errno
+	}
+	n, errno = target.writeAt(b.data[:n], off)
+	if errno != 0 {
+		return 0, errno
+	}
+	return uintptr(n), c.endAt(c.a4, target, off+int64(n))
+}
+
+// sysMemfdCreate makes a file without a name.
+func sysMemfdCreate(c call) (uintptr, Errno) {
+	const cloexec, sealing, noexec, exec = 1, 2, 8, 16
+	if _, errno := text(c.address(c.a1), 250); errno == syscall.ENAMETOOLONG {
+		return 0, syscall.EINVAL
+	} else if errno != 0 {
+		return 0, errno
+	}
+	if c.a2&^(cloexec|sealing|noexec|exec) != 0 {
+		return 0, syscall.EINVAL
+	}
+	node := tree.NewUnnamed(0o777)
+	flags := uintptr(syscall.O_RDWR)
+	if c.a2&cloexec != 0 {
+		flags |= syscall.O_CLOEXEC
+	}
+	return install(newRegular(fs.Opened{Node: node}, flags), flags)
+}

@@ -1,0 +1,167 @@
+package linux
+
+import "syscall"
+
+// soReusePort is SO_REUSEPORT, which package syscall lacks on x86-64.
+const soReusePort = 15
+
+// Options that are kept and given back, without further effect: a socket in
+// this machine has no use for them.
+var unixOptions = map[int]int{ // name to initial value
+	syscall.SO_SNDBUF:    unixBuffer,
+	syscall.SO_RCVBUF:    unixBuffer,
+	syscall.SO_PASSCRED:  0,
+	syscall.SO_REUSEADDR: 0,
+	soReusePort:          0,
+	syscall.SO_KEEPALIVE: 0,
+	syscall.SO_BROADCAST: 0,
+	syscall.SO_PRIORITY:  0,
+	syscall.SO_TIMESTAMP: 0,
+}
+
+func (u *unix) setOption(level, name int, value []byte) Errno {
+	if level != syscall.SOL_SOCKET {
+		return syscall.EOPNOTSUPP
+	}
+	if name == syscall.SO_LINGER {
+		return 0
+	}
+	if _, ok := unixOptions[name]; !ok {
+		return syscall.ENOPROTOOPT
+	}
+	if len(value) < 4 {
+		return syscall.EINVAL
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.options == nil {
+		u.options = map[int]int{}
+	}
+	u.options[name] = int(int32(load32(value)))
+	return 0
+}
+
+func (u *unix) option(level, name int, value []byte) (int, Errno) {
+	if level != syscall.SOL_SOCKET {
+		return 0, syscall.EOPNOTSUPP
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	switch name {
+	case syscall.SO_TYPE:
+		return number(value, u.typ)
+	case soDomain:
+		return number(value, syscall.AF_UNIX)
+	case soProtocol:
+		return number(value, 0)
+	case syscall.SO_ACCEPTCONN:
+		if u.listening {
+			return number(value, 1)
+		}
+		return number(value, 0)
+	case syscall.SO_ERROR:
+		errno := u.refused
+		u.refused = 0
+		return number(value, int(errno))
+	case syscall.SO_PEERCRED:
+		return u.credentials(value)
+	case syscall.SO_LINGER:
+		return copy(value, make([]byte, 8)), 0
+	}
+	if v, ok := u.options[name]; ok {
+		return number(value, v)
+	}
+	if v, ok := unixOptions[name]; ok {
+		return number(value, v)
+	}
+	return 0, syscall.ENOPROTOOPT
+}
+
+// credentials writes a struct ucred: the peer is this very process.
+func (u *unix) credentials(value []byte) (int, Errno) {
+	var cred [12]byte
+	if u.peer == nil {
+		store32(cred[4:], ^uint32(0))
+		store32(cred[8:], ^uint32(0))
+	} else {
+		pid, _, _ := rawTrap(syscall.SYS_GETPID, 0, 0, 0, 0, 0, 0)
+		store32(cred[:], uint32(pid))
+	}
+	return copy(value, cred[:]), 0
+}
+
+// Ancillary data: struct cmsghdr is a length of 8 bytes, level and type of 4
+// each, then the data, padded to 8 bytes (cmsg(3)).
+const cmsgHeader = 16
+
+// takeRights reads the open files that a message is to carry (SCM_RIGHTS) and
+// counts a reference to each.
+func (m *message) takeRights() (rights []*file, errno Errno) {
+	for rest := m.control; len(rest) >= cmsgHeader; {
+		size := load64(rest)
+		if size < cmsgHeader || size > uint64(len(rest)) {
+			dropFiles(rights)
+			return nil, syscall.EINVAL
+		}
+		data := rest[cmsgHeader:size]
+		if load32(rest[8:]) == syscall.SOL_SOCKET && load32(rest[12:]) == syscall.SCM_RIGHTS {
+			for ; len(data) >= 4; data = data[4:] {
+				f, errno := open(uintptr(load32(data)))
+				if errno != 0 {
+					dropFiles(rights)
+					return nil, errno
+				}
+				f.refs.Add(1)
+				rights = append(rights, f)
+			}
+		}
+		rest = rest[min(uint64(len(rest)), (size+7)&^7):]
+	}
+	return rights, 0
+}
+
+// installRights gives the open files that came along descriptors, as many as
+// there is room to tell of.
+func (m *message) installRights() {
+	room := (len(m.control) - cmsgHeader) / 4
+	n := 0
+	for _, f := range m.rights {
+		if n >= room {
+			m.outFlags |= msgCtrunc
+			f.unref()
+			continue
+		}
+		flags := uintptr(0)
+		if m.flags&msgCmsgCloexec != 0 {
+			flags = syscall.O_CLOEXEC
+		}
+		fd, errno := install(f, flags)
+		if errno != 0 {
+			m.outFlags |= msgCtrunc
+			continue
+		}
+		store32(m.control[cmsgHeader+4*n:], uint32(fd))
+		n++
+	}
+	m.rights = nil
+	if n == 0 {
+		return
+	}
+	size := cmsgHeader + 4*n
+	store64(m.control, uint64(size))
+	store32(m.control[8:], syscall.SOL_SOCKET)
+	store32(m.control[12:], syscall.SCM_RIGHTS)
+	m.controlLen = min(len(m.control), (size+7)&^7)
+}
+
+// dropRights forgets open files that nobody asked for.
+func (m *message) dropRights() {
+	dropFiles(m.rights)
+	m.rights = nil
+}
+
+func dropFiles(files []*file) {
+	for _, f := range files {
+		f.unref()
+	}
+}

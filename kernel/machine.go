@@ -1,0 +1,74 @@
+package kernel
+
+import (
+	"pith/abi"
+	"pith/kernel/boot"
+	"pith/kernel/console"
+	"pith/kernel/fs"
+	"pith/kernel/link"
+	"pith/kernel/virtio"
+	vconsole "pith/kernel/virtio/console"
+)
+
+// machine is what the upper half found of the machine that it runs on.
+type machine struct {
+	args, env []string
+	hostname  string
+	networks  []string // RecordNet texts
+	files     []fs.Packed
+
+	transports    []virtio.Transport
+	entropy       entropy
+	console       *console.Console
+	consoleDevice *vconsole.Device
+	network       link.Network
+}
+
+// readBlock reads the instance block's records that matter up here.
+func (m *machine) readBlock() {
+	m.hostname = "pith"
+	rest := boot.Here.Block.Records()
+	for {
+		typ, payload, next, ok := abi.Next(rest)
+		if !ok {
+			return
+		}
+		switch typ {
+		case abi.RecordArg:
+			m.args = append(m.args, string(payload))
+		case abi.RecordEnv:
+			m.setenv(string(payload))
+		case abi.RecordNet:
+			m.networks = append(m.networks, string(payload))
+		case abi.RecordFile:
+			m.addFile(payload)
+		}
+		rest = next
+	}
+}
+
+func (m *machine) setenv(pair string) {
+	m.env = append(m.env, pair)
+	if name, ok := cutPrefix(pair, "HOSTNAME="); ok && name != "" {
+		m.hostname = name
+	}
+}
+
+// addFile takes one packed file: mode, length of the name, name, contents.
+func (m *machine) addFile(b []byte) {
+	if len(b) < 8 {
+		return
+	}
+	mode, n := virtio.Load32(b), virtio.Load32(b[4:])
+	if uint64(n) > uint64(len(b)-8) {
+		return
+	}
+	m.files = append(m.files, fs.Packed{Path: string(b[8 : 8+n]), Mode: mode, Data: b[8+n:]})
+}
+
+func cutPrefix(s, prefix string) (string, bool) {
+	if len(s) < len(prefix) || s[:len(prefix)] != prefix {
+		return s, false
+	}
+	return s[len(prefix):], true
+}

@@ -1,0 +1,136 @@
+package mm
+
+import (
+	"math/rand/v2"
+	"testing"
+)
+
+// model says for each of 256 pages what protection it has; -1 is nothing.
+type model [256]int
+
+func (m *model) fill(start, end uintptr, v int) {
+	for i := start; i < end; i++ {
+		m[i] = v
+	}
+}
+
+// check compares the table with the model, and its own order.
+func check(t *testing.T, r *regions, m *model) {
+	t.Helper()
+	for i := 1; i < r.n; i++ {
+		a, b := r.list[i-1], r.list[i]
+		if a.end > b.start {
+			t.Fatalf("regions %v and %v overlap", a, b)
+		}
+		if a.end == b.start && a.prot == b.prot {
+			t.Fatalf("regions %v and %v are alike and not joined", a, b)
+		}
+	}
+	for page := range m {
+		reg, found := r.find(uintptr(page))
+		if found != (m[page] >= 0) || found && int(reg.prot) != m[page] {
+			t.Fatalf("page %d: %v %v, the model has %d", page, reg, found, m[page])
+		}
+	}
+}
+
+func step(t *testing.T, r *regions, m *model, op, a, b byte) {
+	start, end := uintptr(min(a, b)), uintptr(max(a, b))
+	if start == end {
+		return
+	}
+	if prot := op % 5; prot < 4 {
+		if !r.set(start, end, Prot(prot)) {
+			t.Fatal("the table is full")
+		}
+		m.fill(start, end, int(prot))
+	} else {
+		if !r.clear(start, end) {
+			t.Fatal("the table is full")
+		}
+		m.fill(start, end, -1)
+	}
+	check(t, r, m)
+	covered, overlaps := true, false
+	for i := start; i < end; i++ {
+		covered = covered && m[i] >= 0
+		overlaps = overlaps || m[i] >= 0
+	}
+	if r.covered(start, end) != covered || r.overlaps(start, end) != overlaps {
+		t.Fatalf("[%d,%d): covered and overlaps are wrong", start, end)
+	}
+}
+
+func newModel() *model {
+	m := &model{}
+	m.fill(0, uintptr(len(m)), -1)
+	return m
+}
+
+func TestRegionsAgainstModel(t *testing.T) {
+	for seed := range uint64(50) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		r, m := &regions{}, newModel()
+		for range 300 {
+			step(t, r, m, byte(rng.Uint32()), byte(rng.Uint32()), byte(rng.Uint32()))
+		}
+	}
+}
+
+func FuzzRegions(f *testing.F) {
+	f.Add([]byte{0, 1, 9, 1, 4, 6, 4, 5, 5})
+	f.Fuzz(func(t *testing.T, ops []byte) {
+		r, m := &regions{}, newModel()
+		for ; len(ops) >= 3; ops = ops[3:] {
+			step(t, r, m, ops[0], ops[1], ops[2])
+		}
+	})
+}
+
+func TestGap(t *testing.T) {
+	r := &regions{}
+	r.set(10, 20, Read)
+	r.set(25, 30, Write)
+	for _, c := range []struct{ low, high, size, want uintptr }{
+		{1, 100, 5, 1}, {10, 100, 5, 20}, {10, 100, 6, 30}, {10, 33, 6, 0}, {12, 100, 1, 20}, {40, 100, 60, 40}, {40, 100, 61, 0},
+	} {
+		if got := r.gap(c.low, c.high, c.size); got != c.want {
+			t.Errorf("gap(%d, %d, %d) = %d, want %d", c.low, c.high, c.size, got, c.want)
+		}
+	}
+}
+
+func TestRegionTableFull(t *testing.T) {
+	r := &regions{}
+	for i := uintptr(0); ; i++ {
+		if !r.set(i*2, i*2+1, Read) {
+			break
+		}
+	}
+	if r.n < maxRegions-2 {
+		t.Fatalf("full at %d regions", r.n)
+	}
+	if _, found := r.find(0); !found {
+		t.Error("a refused region damaged others")
+	}
+}
+
+func TestEachFree(t *testing.T) {
+	ram, reserved := &Ranges{}, &Ranges{}
+	ram.Add(0, 100)
+	ram.Add(200, 300)
+	reserved.Add(10, 20)
+	reserved.Add(15, 40)
+	reserved.Add(90, 210)
+	var got []Range
+	eachFree(ram, reserved, func(start, end uintptr) { got = append(got, Range{start, end}) })
+	want := []Range{{0, 10}, {40, 90}, {210, 300}}
+	if len(got) != len(want) {
+		t.Fatalf("got %v, want %v", got, want)
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Errorf("stretch %d: %v, want %v", i, got[i], want[i])
+		}
+	}
+}

@@ -1,0 +1,49 @@
+package machine
+
+import (
+	"encoding/binary"
+	"strings"
+	"time"
+
+	"pith"
+	"pith/abi"
+)
+
+// Block is the instance block: what a booted image is told about itself. now
+// is the host's clock, read as late as possible.
+func Block(l Launch, now time.Time) []byte {
+	b := []byte(abi.Magic)
+	for _, arg := range l.Spec.Argv() {
+		b = abi.Record(b, abi.RecordArg, []byte(arg))
+	}
+	for _, env := range l.Spec.Environ() {
+		b = abi.Record(b, abi.RecordEnv, []byte(env))
+	}
+	for _, card := range l.Cards {
+		b = abi.Record(b, abi.RecordNet, []byte(netWords(card.Link)))
+	}
+	b = abi.Record(b, abi.RecordCPUs, binary.LittleEndian.AppendUint32(nil, uint32(l.Spec.CPUs)))
+	if l.Spec.Trace {
+		b = abi.Record(b, abi.RecordFlag, []byte("trace"))
+	}
+	b = abi.Record(b, abi.RecordTime, binary.LittleEndian.AppendUint64(nil, uint64(now.UnixNano())))
+	return abi.Record(b, abi.RecordEnd, nil)
+}
+
+// netWords writes a card's configuration as abi.RecordNet describes it.
+func netWords(l pith.Link) string {
+	words := []string{"mac=" + l.MAC}
+	for _, a := range l.Addrs {
+		words = append(words, "addr="+a.String())
+	}
+	for _, g := range l.Gateway {
+		words = append(words, "gw="+g.String())
+	}
+	for _, d := range l.DNS {
+		words = append(words, "dns="+d.String())
+	}
+	if len(l.Addrs) == 0 {
+		words = append(words, "dhcp", "slaac")
+	}
+	return strings.Join(words, " ")
+}

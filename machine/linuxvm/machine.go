@@ -1,0 +1,164 @@
+package linuxvm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// stopPatience is how long a machine may take to end when it is told to.
+const stopPatience = 5 * time.Second
+
+// Machine is a running guest.
+type Machine struct {
+	Started time.Time // just before QEMU was executed
+
+	cmd     *exec.Cmd
+	monitor *monitor
+	done    chan struct{} // closed when QEMU has ended; err is set before
+	err     error
+}
+
+// Start starts the guest and returns as soon as QEMU runs. The machine ends
+// when its program does, when Stop is called, or when this process ends.
+func (g *Guest) Start(ctx context.Context, o Options) (*Machine, error) {
+	o.fill()
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	args, err := g.arguments(&o)
+	if err != nil {
+		return nil, err
+	}
+	qemu, err := exec.LookPath(o.QEMU)
+	if err != nil {
+		return nil, fmt.Errorf("linuxvm: no emulator: %w (Debian and Ubuntu: apt-get install qemu-system-x86)", err)
+	}
+	ours, theirs, err := socketPair()
+	if err != nil {
+		return nil, fmt.Errorf("linuxvm: monitor: %w", err)
+	}
+	defer theirs.Close()
+	cmd := exec.Command(qemu, args...)
+	cmd.ExtraFiles = []*os.File{theirs} // becomes descriptor 3
+	cmd.Stdout, cmd.Stderr = o.Console, o.Console
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	m := &Machine{cmd: cmd, monitor: newMonitor(ours), done: make(chan struct{})}
+	m.Started = time.Now()
+	if err := cmd.Start(); err != nil {
+		return nil, errors.Join(fmt.Errorf("linuxvm: %w", err), ours.Close())
+	}
+	go m.wait()
+	return m, nil
+}
+
+func (g *Guest) arguments(o *Options) ([]string, error) {
+	tsc := g.tsc
+	if o.Accel != "tcg" {
+		tsc = 0 // the hypervisor tells the guest itself
+	}
+	line, err := o.commandLine(tsc)
+	if err != nil {
+		return nil, err
+	}
+	args := []string{
+		"-M", "microvm,x-option-roms=off,auto-kernel-cmdline=off",
+		"-accel", o.Accel, "-cpu", o.CPU,
+		"-smp", strconv.Itoa(o.CPUs), "-m", strconv.FormatInt(o.Memory>>20, 10) + "M",
+		"-kernel", g.Kernel, "-initrd", g.RAMDisk, "-append", line,
+		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+		"-serial", "stdio",
+		"-chardev", "socket,id=monitor,fd=3", "-mon", "chardev=monitor,mode=control",
+	}
+	if o.Tap != "" {
+		args = append(args,
+			"-netdev", "tap,id=net,ifname="+o.Tap+",script=no,downscript=no,vhost=off",
+			"-device", "virtio-net-device,netdev=net,mac="+o.MAC)
+	}
+	return args, nil
+}
+
+// socketPair is a connection and the file of its other end.
+func socketPair() (net.Conn, *os.File, error) {
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	ours := os.NewFile(uintptr(fds[0]), "monitor")
+	defer ours.Close() // FileConn makes its own copy
+	theirs := os.NewFile(uintptr(fds[1]), "monitor")
+	conn, err := net.FileConn(ours)
+	if err != nil {
+		return nil, nil, errors.Join(err, theirs.Close())
+	}
+	return conn, theirs, nil
+}
+
+func (m *Machine) wait() {
+	m.err = m.cmd.Wait()
+	m.monitor.close()
+	close(m.done)
+}
+
+// PID is the process id of QEMU.
+func (m *Machine) PID() int { return m.cmd.Process.Pid }
+
+// Done is closed when the machine has ended.
+func (m *Machine) Done() <-chan struct{} { return m.done }
+
+// Stop ends the machine at once, without asking the program, and waits for it.
+// A machine that has ended already is no error.
+func (m *Machine) Stop() error {
+	select {
+	case <-m.done:
+		return nil
+	default:
+	}
+	if err := m.cmd.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("linuxvm: %w", err)
+	}
+	select {
+	case <-m.done:
+		return nil
+	case <-time.After(stopPatience):
+		return fmt.Errorf("linuxvm: QEMU (process %d) doesn't end", m.PID())
+	}
+}
+
+// Accelerator asks QEMU what runs the guest's code: "kvm" or "tcg".
+func (m *Machine) Accelerator() (string, error) {
+	var kvm struct{ Enabled bool }
+	if err := m.monitor.call("query-kvm", nil, &kvm); err != nil {
+		return "", fmt.Errorf("linuxvm: %w", err)
+	}
+	if kvm.Enabled {
+		return "kvm", nil
+	}
+	var jit string // only TCG has a translator to report on
+	args := map[string]string{"command-line": "info jit"}
+	if err := m.monitor.call("human-monitor-command", args, &jit); err != nil {
+		return "", fmt.Errorf("linuxvm: %w", err)
+	}
+	return "tcg", nil
+}
+
+// Threads asks QEMU for the thread ids of the guest's CPUs.
+func (m *Machine) Threads() ([]int, error) {
+	var cpus []struct {
+		Thread int `json:"thread-id"`
+	}
+	if err := m.monitor.call("query-cpus-fast", nil, &cpus); err != nil {
+		return nil, fmt.Errorf("linuxvm: %w", err)
+	}
+	var ids []int
+	for _, c := range cpus {
+		ids = append(ids, c.Thread)
+	}
+	return ids, nil
+}

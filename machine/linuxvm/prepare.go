@@ -1,0 +1,235 @@
+package linuxvm
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"sort"
+)
+
+//go:embed init/*.go
+var initSource embed.FS
+
+// initModule is the go.mod that the init is built with: it needs nothing but
+// the standard library.
+const initModule = "module init\n\ngo 1.25\n"
+
+// Build says what goes into a guest.
+type Build struct {
+	Kernel   string       // a bzImage or vmlinux; "" is the newest in /boot
+	Modules  string       // its folder of modules; "" is /lib/modules/ and its release
+	Program  string       // a static linux/amd64 executable
+	Cache    string       // where to keep what was made; "" is in the user's cache
+	Progress func(string) // is told, a line at a time, what is done; nil is silent
+}
+
+// Guest is a kernel and a RAM disk, ready to start.
+type Guest struct {
+	Kernel  string // vmlinux
+	Packed  string // the kernel as the distribution ships it
+	RAMDisk string // uncompressed, so that the guest needn't unpack it
+	Release string // the kernel's
+
+	tsc int64 // rate of the host's time-stamp counter in kHz; 0 is unknown
+}
+
+// Prepare makes a guest of a kernel and a program. What is slow (unpacking the
+// kernel, building the init) is kept in the cache and done once.
+func Prepare(ctx context.Context, b Build) (*Guest, error) {
+	if err := b.fill(); err != nil {
+		return nil, err
+	}
+	image, err := os.ReadFile(b.Kernel)
+	if err != nil {
+		return nil, fmt.Errorf("linuxvm: kernel: %w", err)
+	}
+	release, err := kernelRelease(image)
+	if err != nil {
+		return nil, fmt.Errorf("linuxvm: %s: %w", b.Kernel, err)
+	}
+	kernel, err := b.vmlinux(image)
+	if err != nil {
+		return nil, fmt.Errorf("linuxvm: %s: %w", b.Kernel, err)
+	}
+	disk, err := b.ramDisk(ctx, release)
+	if err != nil {
+		return nil, fmt.Errorf("linuxvm: %w", err)
+	}
+	return &Guest{Kernel: kernel, Packed: b.Kernel, RAMDisk: disk, Release: release, tsc: hostTSC()}, nil
+}
+
+func (b *Build) fill() error {
+	if b.Progress == nil {
+		b.Progress = func(string) {}
+	}
+	if b.Kernel == "" {
+		found, err := filepath.Glob("/boot/vmlinuz-*")
+		if err != nil || len(found) == 0 {
+			return errors.New("linuxvm: no kernel in /boot: install one (Debian and Ubuntu: apt-get install linux-image-amd64)")
+		}
+		sort.Strings(found)
+		b.Kernel = found[len(found)-1]
+	}
+	if b.Cache == "" {
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			return fmt.Errorf("linuxvm: %w", err)
+		}
+		b.Cache = filepath.Join(cache, "pith", "linuxvm")
+	}
+	return os.MkdirAll(b.Cache, 0o755)
+}
+
+// vmlinux is the unpacked kernel in the cache.
+func (b *Build) vmlinux(image []byte) (string, error) {
+	return b.cached("vmlinux-"+digest(image), func(w io.Writer) error {
+		b.Progress("unpacking " + b.Kernel)
+		vmlinux, err := unpackKernel(image)
+		if err != nil {
+			return err
+		}
+		_, err = w.Write(vmlinux)
+		return err
+	})
+}
+
+// ramDisk is the guest's first file system in the cache.
+func (b *Build) ramDisk(ctx context.Context, release string) (string, error) {
+	dir := b.Modules
+	if dir == "" {
+		dir = filepath.Join("/lib/modules", release)
+	}
+	tree, err := openModules(dir)
+	if err != nil {
+		return "", err
+	}
+	modules, err := tree.load(cardModules...)
+	if err != nil {
+		return "", err
+	}
+	program, err := os.ReadFile(b.Program)
+	if err != nil {
+		return "", fmt.Errorf("program: %w", err)
+	}
+	init, err := b.init(ctx)
+	if err != nil {
+		return "", err
+	}
+	var disk bytes.Buffer
+	if err := writeCPIO(&disk, entries(init, program, modules)); err != nil {
+		return "", err
+	}
+	return b.cached("ramdisk-"+digest(disk.Bytes()), func(w io.Writer) error {
+		_, err := w.Write(disk.Bytes())
+		return err
+	})
+}
+
+func entries(init, program []byte, modules []module) []entry {
+	list := []entry{
+		{Name: "dev", Mode: modeFolder},
+		{Name: "dev/console", Mode: modeChar, Major: 5, Minor: 1},
+		{Name: "proc", Mode: modeFolder},
+		{Name: "sys", Mode: modeFolder},
+		{Name: "tmp", Mode: modeFolder},
+		{Name: "modules", Mode: modeFolder},
+		{Name: "init", Mode: modeProg, Data: init},
+		{Name: "app", Mode: modeProg, Data: program},
+	}
+	for i, m := range modules {
+		name := fmt.Sprintf("modules/%02d-%s.ko", i, m.Name)
+		list = append(list, entry{Name: name, Mode: modeFile, Data: m.Data})
+	}
+	return list
+}
+
+// init builds the guest's first process, or takes it from the cache.
+func (b *Build) init(ctx context.Context) ([]byte, error) {
+	dir, err := os.MkdirTemp("", "pith-init-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	source, err := writeInit(dir)
+	if err != nil {
+		return nil, err
+	}
+	file, err := b.cached("init-"+digest(source), func(w io.Writer) error {
+		b.Progress("building the guest's init")
+		return compile(ctx, dir, w)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return os.ReadFile(file)
+}
+
+// writeInit puts the init's source into dir and returns all of it together.
+func writeInit(dir string) ([]byte, error) {
+	files, err := fs.Glob(initSource, "init/*.go")
+	if err != nil {
+		return nil, err
+	}
+	all := []byte(initModule)
+	for _, name := range files {
+		text, err := initSource.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, text...)
+		if err := os.WriteFile(filepath.Join(dir, path.Base(name)), text, 0o644); err != nil {
+			return nil, err
+		}
+	}
+	return all, os.WriteFile(filepath.Join(dir, "go.mod"), []byte(initModule), 0o644)
+}
+
+func compile(ctx context.Context, dir string, w io.Writer) error {
+	out := filepath.Join(dir, "init.out")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", out, ".")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOARCH=amd64", "GOWORK=off", "GOFLAGS=")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build of the guest's init: %w\n%s", err, text)
+	}
+	f, err := os.Open(out)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	_, err = io.Copy(w, f)
+	return err
+}
+
+// cached is the path of a file in the cache. If it is not there, write makes
+// it; other processes see the whole file or none.
+func (b *Build) cached(name string, write func(io.Writer) error) (string, error) {
+	file := filepath.Join(b.Cache, name)
+	if _, err := os.Stat(file); err == nil {
+		return file, nil
+	}
+	f, err := os.CreateTemp(b.Cache, name+".*")
+	if err != nil {
+		return "", err
+	}
+	defer os.Remove(f.Name()) // fails once it is renamed
+	if err := errors.Join(write(f), f.Close()); err != nil {
+		return "", err
+	}
+	return file, os.Rename(f.Name(), file)
+}
+
+func digest(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:8])
+}

@@ -1,0 +1,119 @@
+// Command guest is the program that the contract suite runs in a machine: its
+// first argument says how it behaves. It is an ordinary Go program.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"runtime"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+var behaviours = map[string]func(args []string){
+	"exit":  exit,
+	"say":   say,
+	"print": printLines,
+	"panic": func([]string) { panic("on purpose") },
+	"nil":   func([]string) { var p *int; *p = 1 },
+	"serve": serve,
+	"echo":  echo,
+	"deaf":  deaf,
+}
+
+func main() {
+	if len(os.Args) < 2 || behaviours[os.Args[1]] == nil {
+		fmt.Println("guest: unknown behaviour", os.Args)
+		os.Exit(99)
+	}
+	behaviours[os.Args[1]](os.Args[2:])
+}
+
+func exit(args []string) {
+	code, err := strconv.Atoi(args[0])
+	check(err)
+	os.Exit(code)
+}
+
+// say tells what the program was given.
+func say(args []string) {
+	fmt.Printf("args %q\nenv %s\ncpus %d\ntime %d\n", args, os.Getenv("CONTRACT"), runtime.NumCPU(), time.Now().Unix())
+}
+
+// printLines prints as many numbered lines as it is told, as fast as it can.
+func printLines(args []string) {
+	n, err := strconv.Atoi(args[0])
+	check(err)
+	for i := range n {
+		fmt.Println("line", i)
+	}
+}
+
+// serve answers on port 80 and ends at SIGTERM when all requests are done.
+func serve([]string) {
+	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "hello %s\n", r.URL.Path) })
+	http.HandleFunc("/slow", func(w http.ResponseWriter, r *http.Request) {
+		fmt.Println("slow request begins")
+		time.Sleep(time.Second)
+		fmt.Fprintln(w, "slow but whole")
+	})
+	server := &http.Server{Addr: ":80"}
+	terminate := make(chan os.Signal, 1)
+	signal.Notify(terminate, syscall.SIGTERM)
+	drained := make(chan struct{})
+	go func() {
+		<-terminate
+		check(server.Shutdown(context.Background()))
+		fmt.Println("drained")
+		close(drained)
+	}()
+	if err := server.ListenAndServe(); err != http.ErrServerClosed {
+		check(err)
+	}
+	<-drained
+}
+
+// echo sends datagrams and streams back on port 7.
+func echo([]string) {
+	packets, err := net.ListenPacket("udp", ":7")
+	check(err)
+	streams, err := net.Listen("tcp", ":7")
+	check(err)
+	go func() {
+		buf := make([]byte, 2048)
+		for {
+			n, from, err := packets.ReadFrom(buf)
+			check(err)
+			packets.WriteTo(buf[:n], from)
+		}
+	}()
+	for {
+		c, err := streams.Accept()
+		check(err)
+		go func() {
+			defer c.Close()
+			io.Copy(c, c)
+		}()
+	}
+}
+
+// deaf ignores SIGTERM and keeps a CPU busy.
+func deaf([]string) {
+	signal.Ignore(syscall.SIGTERM)
+	fmt.Println("deaf")
+	for {
+	}
+}
+
+func check(err error) {
+	if err != nil {
+		fmt.Println("guest:", err)
+		os.Exit(98)
+	}
+}

@@ -1,0 +1,13 @@
+//go:build !linux
+
+package network
+
+import (
+	"os"
+
+	"pith"
+)
+
+func openTap(m Mode) (*os.File, error) {
+	return nil, pith.Errorf("network %s: taps and bridges are a part of Linux; use user", m)
+}

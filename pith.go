@@ -1,0 +1,86 @@
+// Package pith is the domain of Pith: what an image, a machine, a network and
+// a service are, and which errors are a user's own. Implementations live in the
+// sibling folders image, machine and network, which do not know one another;
+// cmd/pith alone wires them together.
+//
+// It relies on the standard library only. It must not start anything, and
+// must not import a package of this module except abi. The sources of the
+// library OS travel in it (see Source), so that the tool works outside its own
+// checkout.
+package pith
+
+import "net/netip"
+
+// Stacks that a builder can link into an image.
+const (
+	// StackInet is Pith's own lean network stack: the default.
+	StackInet = "inet"
+	// StackGvisor is gVisor's network stack.
+	StackGvisor = "gvisor"
+)
+
+// Image is one bootable file.
+type Image struct {
+	Path     string   // where the file is
+	Size     int64    // bytes
+	Symbols  string   // the unstripped twin for debuggers; "" where there is none
+	Manifest Manifest // what the file says about itself
+}
+
+// Manifest is what an image says about itself, in the JSON of its own ELF note.
+// It holds nothing that depends on when, where or by whom it was built.
+type Manifest struct {
+	ABI     int      `json:"abi"`               // abi.Version of the kernel inside
+	Name    string   `json:"name"`              // the program's name, as go build would call it
+	Go      string   `json:"go"`                // the toolchain, "go1.26.8"
+	Package string   `json:"package"`           // import path of the main package
+	Module  string   `json:"module,omitempty"`  // path of its module
+	Version string   `json:"version,omitempty"` // the module's version, "" for a local one
+	Stack   string   `json:"stack"`             // StackInet or StackGvisor
+	Kernel  string   `json:"kernel"`            // hash of the kernel's sources
+	Memory  int64    `json:"memory"`            // least memory of a machine, bytes
+	Args    []string `json:"args,omitempty"`    // default arguments, without argv[0]
+	Env     []string `json:"env,omitempty"`     // default environment, KEY=VALUE
+}
+
+// Machine is what to run: an image and what it is given. The zero value of a
+// field means "the driver's default".
+type Machine struct {
+	Name   string
+	Image  *Image
+	CPUs   int      // 1 to 64
+	Memory int64    // bytes
+	Args   []string // without argv[0]
+	Env    []string // KEY=VALUE
+	Ports  []Port
+	Links  []Link
+}
+
+// Port publishes a guest's port on the host.
+type Port struct {
+	Protocol string // "tcp" or "udp"
+	Host     netip.AddrPort
+	Guest    uint16
+}
+
+// Link is one network card of a machine.
+type Link struct {
+	Network string         // the Network's name
+	MAC     string         // "52:54:00:12:34:56"
+	Addrs   []netip.Prefix // none: DHCP and SLAAC
+	Gateway []netip.Addr   // at most one a family
+	DNS     []netip.Addr
+}
+
+// Network is a virtual network between machines.
+type Network struct {
+	Name   string
+	Subnet []netip.Prefix // at most one a family
+}
+
+// Service is a set of machines of one image that answer under one name.
+type Service struct {
+	Name     string
+	Machine  Machine // the template of each
+	Replicas int
+}
