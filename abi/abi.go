@@ -33,7 +33,7 @@ const (
 	ControlOutOfMemory = "oom"
 	// ControlListen is followed by "tcp" or "udp" and a port in decimal: a
 	// socket of the program's that is not bound to loopback listens there (or
-	// is bound there, for UDP) from now on. It is sent once a port.
+	// is bound there, for UDP) from now on. It may be repeated.
 	ControlListen = "listen"
 )
 

@@ -18,6 +18,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -92,7 +93,7 @@ type bench struct {
 // Run measures. It must run inside a lab (lab.Enter). When ctx ends or a target
 // can't be prepared, it returns what was measured until then and an error. A
 // measure that fails is in the report's Failures and stops nothing.
-func Run(ctx context.Context, c Config) (*Report, error) {
+func Run(ctx context.Context, c Config) (report *Report, err error) {
 	if err := c.fill(); err != nil {
 		return nil, err
 	}
@@ -100,22 +101,28 @@ func Run(ctx context.Context, c Config) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
+	// The lab must be tidy again even if ctx has ended.
+	defer func() { err = errors.Join(err, l.Close(context.WithoutCancel(ctx))) }()
 	b := &bench{c, l, newReport(&c)}
-	for _, t := range c.Targets {
+	return b.report, b.run(ctx)
+}
+
+func (b *bench) run(ctx context.Context) error {
+	for _, t := range b.Targets {
 		if err := t.Prepare(ctx); err != nil {
-			return b.report, fmt.Errorf("%s: %w", t.Name(), err)
+			return fmt.Errorf("%s: %w", t.Name(), err)
 		}
 	}
 	if err := b.sizes(); err != nil {
-		return b.report, err
+		return err
 	}
-	order := rand.New(rand.NewPCG(c.Seed, 0))
-	for round := range c.Rounds {
+	order := rand.New(rand.NewPCG(b.Seed, 0))
+	for round := range b.Rounds {
 		if err := b.round(ctx, round, order); err != nil {
-			return b.report, err
+			return err
 		}
 	}
-	return b.report, b.memory(ctx)
+	return b.memory(ctx)
 }
 
 // place in a round: one target in one size.
@@ -154,7 +161,6 @@ func (b *bench) visit(ctx context.Context, t turn) (values map[string]float64, e
 	if v.inst, err = t.target.Start(ctx, b.lab, v.shape); err != nil {
 		return nil, err
 	}
-	// The lab must be tidy again even if ctx has ended.
 	defer func() { err = errors.Join(err, v.inst.Stop(context.WithoutCancel(ctx))) }()
 	at, err := b.first(ctx, v.inst)
 	if err != nil {
@@ -173,11 +179,28 @@ func (b *bench) visit(ctx context.Context, t turn) (values map[string]float64, e
 		if !slices.Contains(b.Steps, s.name) {
 			continue
 		}
-		if err := s.run(ctx, v); err != nil {
-			return v.values, fmt.Errorf("%s: %w%s", s.name, err, said(v.inst))
+		if err := b.step(ctx, s, v); err != nil {
+			return v.values, err
 		}
 	}
 	return v.values, nil
+}
+
+// step takes one part of a visit's measures. None of them counts if the
+// instance did not live through it.
+func (b *bench) step(ctx context.Context, s step, v *visit) error {
+	before := maps.Clone(v.values)
+	err := s.run(ctx, v)
+	select {
+	case <-v.inst.Done():
+		err = errors.Join(errors.New("it ended while it was measured"), err)
+	default:
+	}
+	if err != nil {
+		v.values = before
+		return fmt.Errorf("%s: %w%s", s.name, err, said(v.inst))
+	}
+	return nil
 }
 
 // first waits for the first answer, no longer than for an instance that ended.
@@ -206,13 +229,13 @@ func (b *bench) ready(ctx context.Context, inst Instance) error {
 	return nil
 }
 
-// said is the end of what an instance printed, for an error.
+// said is what an instance printed, for an error.
 func said(inst Instance) string {
 	c, ok := inst.(interface{ Console() string })
 	if !ok || c.Console() == "" {
 		return ""
 	}
-	return "\nIts console ends with:\n" + c.Console()
+	return "\nIt said:\n" + c.Console()
 }
 
 // sizes weighs what has to be shipped.

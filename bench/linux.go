@@ -43,7 +43,7 @@ func (t *Linux) Start(ctx context.Context, l *lab.Lab, s Shape) (Instance, error
 		return nil, err
 	}
 	cpu := t.cpu()
-	console := new(tail)
+	console := new(transcript)
 	m, err := t.guest.Start(ctx, linuxvm.Options{
 		Accel: t.Accel, CPU: cpu, CPUs: s.CPUs, Memory: s.Memory, Kernel: t.Words, Console: console,
 		Tap: place.Link, MAC: place.MAC, Addr: place.Addr, Gateway: place.Gateway,
@@ -72,7 +72,7 @@ type linuxInstance struct {
 	lab     *lab.Lab
 	place   lab.Place
 	cpu     string
-	console *tail
+	console *transcript
 }
 
 func (i *linuxInstance) Addr() netip.Addr   { return i.place.Addr.Addr() }

@@ -247,7 +247,7 @@ func (b *bench) serves(ctx context.Context, t Target, mebibytes int) (ok bool, e
 	if err != nil {
 		return false, ctx.Err()
 	}
-	defer func() { err = errors.Join(err, inst.Stop(ctx)) }()
+	defer func() { err = errors.Join(err, inst.Stop(context.WithoutCancel(ctx))) }()
 	if _, err := b.first(ctx, inst); err != nil {
 		return false, ctx.Err()
 	}

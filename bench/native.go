@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
-	"syscall"
 	"time"
 
 	"pith/bench/lab"
@@ -43,11 +42,11 @@ func (t *Native) Files() []string { return []string{t.Program} }
 
 // Start starts the process, then gives it its network.
 func (t *Native) Start(ctx context.Context, l *lab.Lab, s Shape) (Instance, error) {
-	console := new(tail)
+	console := new(transcript)
 	cmd := exec.Command(t.Program)
 	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(s.CPUs))
 	cmd.Stdout, cmd.Stderr = console, console
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	cmd.SysProcAttr = lab.OwnNetwork()
 	i := &nativeInstance{cmd: cmd, lab: l, console: console, done: make(chan struct{}), started: time.Now()}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
@@ -65,7 +64,7 @@ type nativeInstance struct {
 	cmd     *exec.Cmd
 	lab     *lab.Lab
 	place   lab.Place
-	console *tail
+	console *transcript
 	done    chan struct{}
 	started time.Time
 }

@@ -57,7 +57,7 @@ func (t *Unikernel) Start(ctx context.Context, l *lab.Lab, s Shape) (Instance, e
 	if err != nil {
 		return nil, err
 	}
-	i := &unikernelInstance{lab: l, place: place, console: new(tail), done: make(chan struct{})}
+	i := &unikernelInstance{lab: l, place: place, console: new(transcript), done: make(chan struct{})}
 	if err := i.start(t, s); err != nil {
 		return nil, errors.Join(err, i.tidy(ctx))
 	}
@@ -69,7 +69,7 @@ type unikernelInstance struct {
 	lab     *lab.Lab
 	place   lab.Place
 	dir     string
-	console *tail
+	console *transcript
 	started time.Time
 	done    chan struct{}
 }

@@ -90,14 +90,14 @@ func hookSyscalls(dir, version string, s *sources) error {
 	text := glue
 	hooks := genericHooks
 	for _, t := range typed {
-		file, err := declares(dir, t.replaces)
+		file, fn, err := declares(dir, t.replaces)
 		if err != nil {
 			return err
 		}
-		if file == "" {
+		if fn == nil {
 			return shapeError(version, t.replaces, "it is not there")
 		}
-		text += t.declaration()
+		text += t.declaration(fn.Type)
 		hooks = append(hooks[:len(hooks):len(hooks)], t.hook(file))
 	}
 	for _, h := range hooks {
@@ -205,9 +205,10 @@ func inSyscall(fn *ast.FuncType) *ast.FuncType {
 	return &ast.FuncType{Params: fields(fn.Params), Results: fields(fn.Results)}
 }
 
-// declaration is the function's, for package syscall.
-func (t typedHook) declaration() string {
-	signature := strings.TrimPrefix(printType(t.fn), "func")
+// declaration is the function's in package syscall: with the type of the
+// function that it replaces.
+func (t typedHook) declaration(fn *ast.FuncType) string {
+	signature := strings.TrimPrefix(writeType(fn), "func")
 	return fmt.Sprintf("\n//go:linkname %[1]s %[2]s\nfunc %[1]s%[3]s\n", t.local(), t.symbol, signature)
 }
 
@@ -231,22 +232,22 @@ func (t typedHook) hook(file string) hook {
 	}
 }
 
-// declares names the file of package syscall that is built for linux/amd64
-// and declares a function; "" if there is none.
-func declares(dir, function string) (string, error) {
+// declares finds the file of package syscall that is built for linux/amd64 and
+// declares a function; fn is nil if there is none.
+func declares(dir, function string) (name string, fn *ast.FuncDecl, err error) {
 	for _, name := range []string{"zsyscall_linux_amd64.go", "syscall_linux_amd64.go", "syscall_linux.go", "syscall_unix.go", "exec_linux.go", "sockcmsg_linux.go", "netlink_linux.go"} {
 		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(dir, name), nil, parser.SkipObjectResolution)
 		if os.IsNotExist(err) {
 			continue
 		}
 		if err != nil {
-			return "", err
+			return "", nil, err
 		}
-		if findFunc(file, function) != nil {
-			return name, nil
+		if fn := findFunc(file, function); fn != nil {
+			return name, fn, nil
 		}
 	}
-	return "", nil
+	return "", nil, nil
 }
 
 // findFunc returns the declaration of a function that is no method, or nil.
@@ -259,10 +260,15 @@ func findFunc(file *ast.File, name string) *ast.FuncDecl {
 	return nil
 }
 
-// printType writes a function type on one line. Package syscall's _Socklen is
-// written as what it is, so that the kernel can declare the same function.
+// printType writes a function type for comparison. Package syscall's _Socklen
+// is written as what it is, so that the kernel can declare the same function.
 func printType(fn *ast.FuncType) string {
+	return strings.ReplaceAll(writeType(fn), "_Socklen", "uint32")
+}
+
+// writeType writes a function type on one line.
+func writeType(fn *ast.FuncType) string {
 	var b bytes.Buffer
 	printer.Fprint(&b, token.NewFileSet(), fn) // a buffer never fails, and a parsed type prints
-	return strings.ReplaceAll(strings.Join(strings.Fields(b.String()), " "), "_Socklen", "uint32")
+	return strings.Join(strings.Fields(b.String()), " ")
 }

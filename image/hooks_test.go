@@ -47,22 +47,26 @@ func TestTypedHooks(t *testing.T) {
 	source := &sources{files: map[string][]byte{"kernel/linux/fast.go": []byte(`package linux
 
 //pith:replaces syscall.recvfromInet4
-func ReceiveFrom4(fd int, p []byte, flags int, from *syscall.SockaddrInet4) (n int, err error) { return }
+func ReceiveFrom4(fd int, p []byte, flags int, from *syscall.SockaddrInet4, length *uint32) (n int, err error) { return }
 `)}}
 	source.seal()
-	dir := tree(t, map[string]string{"syscall_linux.go": "package syscall\n\nfunc recvfromInet4(fd int, p []byte, flags int, from *SockaddrInet4) (n int, err error) {\n\treturn\n}\n"})
+	dir := tree(t, map[string]string{"syscall_linux.go": "package syscall\n\nfunc recvfromInet4(fd int, p []byte, flags int, from *SockaddrInet4, length *_Socklen) (n int, err error) {\n\treturn\n}\n"})
 	hooks, err := typedHooks(source)
 	if err != nil || len(hooks) != 1 {
 		t.Fatal(hooks, err)
 	}
-	if got, want := hooks[0].declaration(), "\n//go:linkname pith_recvfromInet4 pith/kernel/linux.ReceiveFrom4\nfunc pith_recvfromInet4(fd int, p []byte, flags int, from *SockaddrInet4) (n int, err error)\n"; got != want {
+	file, fn, err := declares(dir, "recvfromInet4")
+	if err != nil || file != "syscall_linux.go" {
+		t.Fatal(file, err)
+	}
+	if got, want := hooks[0].declaration(fn.Type), "\n//go:linkname pith_recvfromInet4 pith/kernel/linux.ReceiveFrom4\nfunc pith_recvfromInet4(fd int, p []byte, flags int, from *SockaddrInet4, length *_Socklen) (n int, err error)\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if err := hooks[0].hook("syscall_linux.go").insert(dir, "go1.99"); err != nil {
+	if err := hooks[0].hook(file).insert(dir, "go1.99"); err != nil {
 		t.Error(err)
 	}
 	text, err := os.ReadFile(filepath.Join(dir, "syscall_linux.go"))
-	if err != nil || !strings.Contains(string(text), "{ if pithActive() { return pith_recvfromInet4(fd, p, flags, from) };\n") {
+	if err != nil || !strings.Contains(string(text), "{ if pithActive() { return pith_recvfromInet4(fd, p, flags, from, length) };\n") {
 		t.Errorf("%v\n%s", err, text)
 	}
 }

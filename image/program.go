@@ -50,17 +50,7 @@ func (b *builder) list(ctx context.Context, go_ command, t target, work string) 
 	hidden := overlay{}
 	packages, err := b.listTarget(ctx, go_, t, nil)
 	if isAmbiguous(err) {
-		if hidden, err = hideKernel(ctx, go_, work); err != nil {
-			return nil, err
-		}
-		flags, err := hidden.write(work)
-		if err != nil {
-			return nil, err
-		}
-		packages, err = b.listTarget(ctx, go_, t, flags)
-		if err != nil {
-			return nil, b.explain(err, b.options.What)
-		}
+		packages, hidden, err = b.listWithoutKernel(ctx, go_, t, work)
 	}
 	if err != nil {
 		return nil, b.explain(err, b.options.What)
@@ -76,6 +66,21 @@ func (b *builder) list(ctx context.Context, go_ command, t target, work string) 
 		p.version = p.Module.Version
 	}
 	return p, b.checkCgo(ctx, go_, p, packages, work)
+}
+
+// listWithoutKernel lists the target's packages with the user's own folders of
+// the kernel's names hidden.
+func (b *builder) listWithoutKernel(ctx context.Context, go_ command, t target, work string) ([]listed, overlay, error) {
+	hidden, err := hideKernel(ctx, go_, work)
+	if err != nil {
+		return nil, nil, err
+	}
+	flags, err := hidden.write(work)
+	if err != nil {
+		return nil, nil, err
+	}
+	packages, err := b.listTarget(ctx, go_, t, flags)
+	return packages, hidden, err
 }
 
 // listTarget lists the target's packages as if cgo were there, so that those

@@ -4,10 +4,12 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"pith/abi"
 	"pith/kernel/console"
+	"pith/kernel/diag"
 	"pith/kernel/rt"
 	"pith/kernel/virtio"
 	vconsole "pith/kernel/virtio/console"
@@ -36,6 +38,7 @@ func (m *machine) openConsole() {
 		}
 		m.consoleDevice = d
 		m.console = console.New(d.Console(), d.Console())
+		diag.Drained = d.Console().Drained
 		return nil
 	})
 }
@@ -100,5 +103,11 @@ func (m *machine) command(line string) {
 	}
 }
 
-// exit ends the machine, after the console has been written out.
-func (m *machine) exit(code int) { rt.Exit(code) }
+var announcing sync.Mutex // keeps the lines of announce apart
+
+// announce tells the machine's driver that the program listens at a port.
+func announce(protocol string, port uint16) {
+	announcing.Lock()
+	defer announcing.Unlock()
+	diag.Control(abi.ControlListen, protocol, uint64(port))
+}

@@ -49,6 +49,7 @@ func (m *machine) startLinux() {
 		CPUs:     sched.Threads.CPUs(),
 		Memory:   rt.Memory,
 		Random:   m.entropy.fill,
-		Exit:     m.exit,
+
+		Listening: announce,
 	})
 }

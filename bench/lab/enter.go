@@ -15,7 +15,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"syscall"
 )
 
 // inside is set in the environment of a process that Enter started.
@@ -40,7 +39,9 @@ func Enter(ctx context.Context, args ...string) (exitCode int, err error) {
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.Env = append(os.Environ(), inside+"=1")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = namespaces()
+	if cmd.SysProcAttr, err = namespaces(); err != nil {
+		return 1, err
+	}
 	err = cmd.Run()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) {
@@ -50,17 +51,4 @@ func Enter(ctx context.Context, args ...string) (exitCode int, err error) {
 		return 1, fmt.Errorf("lab: no network namespace of our own: %w (needs root, or user namespaces for everyone)", err)
 	}
 	return 0, nil
-}
-
-// namespaces are those of a lab: the network, and a user namespace with root
-// in it where the caller isn't root already.
-func namespaces() *syscall.SysProcAttr {
-	attr := &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGTERM}
-	if os.Geteuid() == 0 {
-		return attr
-	}
-	attr.Cloneflags |= syscall.CLONE_NEWUSER
-	attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Geteuid(), Size: 1}}
-	attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getegid(), Size: 1}}
-	return attr
 }

@@ -32,7 +32,8 @@ type Lab struct {
 	next uint8
 }
 
-// Open makes the bridge. The process must be inside a lab (see Enter).
+// Open makes the bridge. The process must be inside a lab (see Enter). Close
+// takes it away again.
 func Open(ctx context.Context) (*Lab, error) {
 	if !Inside() {
 		return nil, errors.New("lab: this process is in the host's own network namespace")
@@ -53,6 +54,9 @@ func Open(ctx context.Context) (*Lab, error) {
 	}
 	return &Lab{next: 1}, nil
 }
+
+// Close removes the bridge. Places that are still there stay, cut off.
+func (l *Lab) Close(ctx context.Context) error { return ip(ctx, "link del "+bridge) }
 
 // Tap makes a tap device on the bridge. queue is how many frames wait in it for
 // the machine; 0 leaves the kernel's default.

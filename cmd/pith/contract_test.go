@@ -31,7 +31,7 @@ func TestContract(t *testing.T) {
 		t.Skip("boots machines")
 	}
 	img, err := image.Build(t.Context(), image.Options{
-		What:   machinetest.GuestPackage,
+		What:   machinetest.GuestFolder,
 		Output: filepath.Join(t.TempDir(), "guest.img"),
 		Strip:  true,
 	})

@@ -94,7 +94,7 @@ func (m *Machine) startOthers() {
 const (
 	initDelay = 10_000
 	resend    = 2_000_000
-	giveUp    = 200_000_000
+	giveUp    = 20_000_000_000 // a busy host may not run an emulated CPU for long
 )
 
 func startCPU(page uintptr, id uint32) {

@@ -120,8 +120,26 @@ func Control(word string, name string, numbers ...uint64) {
 	out("\n")
 }
 
+// Drained tells whether the host has taken all console output that is under
+// way by another device; nil where there is none. It must neither lock nor allocate.
+var Drained func() bool
+
+// drainTicks bounds how long Exit waits for that, in ticks of the time-stamp
+// counter: about half a second.
+const drainTicks = 1_500_000_000
+
+func drain() {
+	if Drained == nil {
+		return
+	}
+	for end := cpu.TSC() + drainTicks; !Drained() && cpu.TSC() < end; {
+		cpu.Pause()
+	}
+}
+
 // Exit ends the machine with a code from 0 to 255. It does not return.
 func Exit(code uint8) {
+	drain()
 	Control(abi.ControlExit, "", uint64(code))
 	cpu.Out32(abi.PortExit, uint32(code))
 	// No exit device: leave by the keyboard controller's reset line, which ends

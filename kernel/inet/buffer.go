@@ -117,3 +117,25 @@ func footprint(b *link.Buffer) int {
 	}
 	return n
 }
+
+// keep prepares a received packet for a socket's queue, and gives the memory it will
+// hold there, in bytes. Once sockets hold their share of the devices' Buffers,
+// packets are copied to ordinary memory: programs that don't read must not starve the
+// devices' rings.
+func (s *Stack) keep(b *link.Buffer) (*link.Buffer, int) {
+	if s.memory.Load() > int64(s.conf.DeviceShare) {
+		b = toHeap(b)
+	}
+	return b, footprint(b)
+}
+
+// toHeap replaces a packet by a copy in ordinary memory.
+func toHeap(b *link.Buffer) *link.Buffer {
+	if b.Next == nil && len(b.Data) != link.BufferSize {
+		return b // it is one already
+	}
+	p := make([]byte, chainLen(b))
+	copyOut(p, b, 0)
+	b.Free()
+	return &link.Buffer{Data: p, Len: len(p)}
+}

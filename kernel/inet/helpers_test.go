@@ -65,20 +65,31 @@ func attach(t testing.TB, s *Stack, dev link.Device, prefixes ...string) {
 type sock struct {
 	t  testing.TB
 	ep socket.Endpoint
-	in chan struct{}
+	// Tokens for one waiting reader and one waiting writer.
+	in, out chan struct{}
 }
 
 const patience = 30 * time.Second
 
 func wrap(t testing.TB, ep socket.Endpoint) *sock {
-	s := &sock{t: t, ep: ep, in: make(chan struct{}, 1)}
-	ep.Notify(func(socket.Readiness) {
-		select {
-		case s.in <- struct{}{}:
-		default:
+	s := &sock{t: t, ep: ep, in: make(chan struct{}, 1), out: make(chan struct{}, 1)}
+	ep.Notify(func(r socket.Readiness) {
+		const ends = syscall.EPOLLERR | syscall.EPOLLHUP
+		if r&(syscall.EPOLLIN|syscall.EPOLLRDHUP|ends) != 0 {
+			post(s.in)
+		}
+		if r&(syscall.EPOLLOUT|ends) != 0 {
+			post(s.out)
 		}
 	})
 	return s
+}
+
+func post(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
 }
 
 func open(t testing.TB, s *Stack, family, typ int) *sock {
@@ -98,7 +109,7 @@ func familyOf(a netip.Addr) int {
 }
 
 // try repeats f until it doesn't say EAGAIN.
-func (s *sock) try(f func() syscall.Errno) error {
+func try(token chan struct{}, f func() syscall.Errno) error {
 	limit := time.After(patience)
 	for {
 		errno := f()
@@ -109,7 +120,7 @@ func (s *sock) try(f func() syscall.Errno) error {
 			return errno
 		}
 		select {
-		case <-s.in:
+		case <-token:
 		case <-limit:
 			return context.DeadlineExceeded
 		}
@@ -117,7 +128,7 @@ func (s *sock) try(f func() syscall.Errno) error {
 }
 
 func (s *sock) Read(p []byte) (n int, err error) {
-	err = s.try(func() (errno syscall.Errno) {
+	err = try(s.in, func() (errno syscall.Errno) {
 		n, _, _, _, errno = s.ep.Receive(p, nil, 0)
 		return errno
 	})
@@ -129,7 +140,7 @@ func (s *sock) Read(p []byte) (n int, err error) {
 
 func (s *sock) Write(p []byte) (done int, err error) {
 	for done < len(p) {
-		err = s.try(func() syscall.Errno {
+		err = try(s.out, func() syscall.Errno {
 			n, errno := s.ep.Send(p[done:], nil, netip.AddrPort{}, 0)
 			done += n
 			return errno
@@ -142,7 +153,7 @@ func (s *sock) Write(p []byte) (done int, err error) {
 }
 
 func (s *sock) recvFrom(p []byte) (n int, from netip.AddrPort, err error) {
-	err = s.try(func() (errno syscall.Errno) {
+	err = try(s.in, func() (errno syscall.Errno) {
 		n, _, _, from, errno = s.ep.Receive(p, nil, 0)
 		return errno
 	})
@@ -150,7 +161,7 @@ func (s *sock) recvFrom(p []byte) (n int, from netip.AddrPort, err error) {
 }
 
 func (s *sock) sendTo(p []byte, to netip.AddrPort) error {
-	return s.try(func() syscall.Errno {
+	return try(s.out, func() syscall.Errno {
 		_, errno := s.ep.Send(p, nil, to, 0)
 		return errno
 	})
@@ -158,7 +169,7 @@ func (s *sock) sendTo(p []byte, to netip.AddrPort) error {
 
 func (s *sock) accept() (*sock, error) {
 	var ep socket.Endpoint
-	err := s.try(func() (errno syscall.Errno) {
+	err := try(s.in, func() (errno syscall.Errno) {
 		ep, _, errno = s.ep.Accept()
 		return errno
 	})
@@ -195,7 +206,7 @@ func (s *sock) connect(to netip.AddrPort) error {
 	limit := time.After(patience)
 	for s.ep.Readiness()&(syscall.EPOLLOUT|syscall.EPOLLERR) == 0 {
 		select {
-		case <-s.in:
+		case <-s.out:
 		case <-limit:
 			return context.DeadlineExceeded
 		}

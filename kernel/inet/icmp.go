@@ -203,7 +203,7 @@ func (p *packet) icmpError4(kind, code uint8, mtu int) {
 		if mtu == 0 {
 			mtu = nextPlateau(int(get16(original[2:])))
 		}
-		e.mtu = p.b.s.learnPath(e.remote, mtu, p.b.now)
+		e.mtu = mtu
 	}
 	p.b.s.deliverError(p.b, &e, original[headerLen:])
 }
@@ -237,7 +237,7 @@ func (p *packet) icmpError6(kind, code uint8, mtu uint32) {
 	switch {
 	case kind == icmp6TooBig:
 		e.errno = syscall.EMSGSIZE
-		e.mtu = p.b.s.learnPath(e.remote, int(min(mtu, maxPacket)), p.b.now)
+		e.mtu = int(min(mtu, maxPacket))
 	case kind == icmp6Parameter:
 		e.errno, e.hard = syscall.EPROTO, true
 	case kind == icmp6Unreachable && code == 0:
@@ -260,11 +260,12 @@ func nextPlateau(length int) int {
 	return minPathMTU
 }
 
-// learnPath takes in a path's MTU and makes sockets look up their routes again.
-func (s *Stack) learnPath(dst address, mtu int, now int64) int {
-	mtu = s.paths.learn(dst, mtu, now)
-	s.update(func(*config) {})
-	return mtu
+// learnPath takes in a path's MTU, and makes sockets look up their routes again if
+// that is news.
+func (s *Stack) learnPath(dst address, mtu int, now int64) {
+	if s.paths.learn(dst, mtu, now) {
+		s.update(func(*config) {})
+	}
 }
 
 // transportError is what became of a packet that we sent.
@@ -287,7 +288,7 @@ func (s *Stack) deliverError(b *batch, e *transportError, header []byte) {
 	case protoTCP:
 		s.tcpError(b, e, lport, rport, get32(header[4:]))
 	case protoUDP:
-		s.udpError(e, lport, rport)
+		s.udpError(b, e, lport, rport)
 	}
 }
 

@@ -3,6 +3,7 @@ package inet
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"pith/kernel/link"
 	"pith/kernel/socket"
@@ -38,7 +39,12 @@ type queue struct {
 	active atomic.Bool
 	since  atomic.Int64
 
+	// relief gets a token when a program has made room in a queue that was full.
+	relief chan struct{}
+
 	// Of the receive goroutine alone:
+	crowded int // packets of this batch that met a full queue with a busy reader
+	nap     *time.Timer
 	batch   batch
 	packet  packet
 	deliver func(*link.Buffer, link.Offload)
@@ -50,6 +56,9 @@ const (
 	// flushPatience is how long a sender relies on the receive goroutine to flush,
 	// in nanoseconds.
 	flushPatience = 100e3
+	// maxNap is how long the receive goroutine waits at most for programs to catch up, in
+	// nanoseconds.
+	maxNap = 1e6
 	// queueBits is how many queues batch.dirty can tell apart; the loopback has
 	// the 64th bit. Queues that share a bit are flushed together.
 	queueBits = 63
@@ -66,6 +75,7 @@ func newNIC(s *Stack, name string, dev link.Device) *nic {
 		q := &queue{nic: n, index: i, bit: 1 << (s.queueCount.Add(1) % queueBits)}
 		q.batch = batch{s: s, acks: make([]*tcpEndpoint, 0, pollBudget)}
 		q.deliver = q.input
+		q.relief = make(chan struct{}, 1)
 		n.queues = append(n.queues, q)
 	}
 	return n
@@ -108,16 +118,43 @@ func (n *nic) queueFor(hash uint32) *queue {
 func (q *queue) run() {
 	dev := q.nic.dev
 	for !q.nic.s.closed.Load() {
-		if q.poll() > 0 {
-			continue
+		switch n := q.poll(); {
+		case n == 0:
+			dev.Wait(q.index)
+		case q.crowded > n/2:
+			q.rest()
 		}
-		dev.Wait(q.index)
+	}
+}
+
+// rest leaves the CPU to programs that can't keep up. Meanwhile the device drops
+// what is too much, which costs us nothing; to take it and drop it here would cost
+// the programs their time.
+func (q *queue) rest() {
+	if q.nap == nil {
+		q.nap = time.NewTimer(maxNap)
+	} else {
+		q.nap.Reset(maxNap)
+	}
+	select {
+	case <-q.relief:
+		q.nap.Stop()
+	case <-q.nap.C:
+	}
+}
+
+// relieve ends a rest.
+func (q *queue) relieve() {
+	select {
+	case q.relief <- struct{}{}:
+	default:
 	}
 }
 
 // poll serves one batch and reports how many frames it had.
 func (q *queue) poll() int {
 	b := &q.batch
+	q.crowded = 0
 	b.now = b.s.conf.Now()
 	q.since.Store(b.now)
 	q.active.Store(true)

@@ -314,9 +314,9 @@ func (t *pathTable) mtu(dst address, n *nic, s *Stack) int {
 	return min(mtu, p.mtu)
 }
 
-// learn takes in that dst's path carries packets of at most mtu bytes. It gives
-// back what is believed of it.
-func (t *pathTable) learn(dst address, mtu int, now int64) int {
+// learn takes in that dst's path carries packets of at most mtu bytes, and reports
+// whether that is less than was believed.
+func (t *pathTable) learn(dst address, mtu int, now int64) bool {
 	if dst.is4() {
 		mtu = max(mtu, minPathMTU)
 	} else {
@@ -327,8 +327,8 @@ func (t *pathTable) learn(dst address, mtu int, now int64) int {
 	if t.paths == nil {
 		t.paths = make(map[address]path)
 	}
-	if p, ok := t.paths[dst]; ok && p.expires > now && p.mtu < mtu {
-		return p.mtu
+	if p, ok := t.paths[dst]; ok && p.expires > now && p.mtu <= mtu {
+		return false
 	}
 	if len(t.paths) >= maxPaths {
 		for old := range t.paths {
@@ -338,5 +338,5 @@ func (t *pathTable) learn(dst address, mtu int, now int64) int {
 	}
 	t.paths[dst] = path{mtu, now + pathLifetime}
 	t.count.Store(int32(len(t.paths)))
-	return mtu
+	return true
 }

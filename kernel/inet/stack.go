@@ -58,6 +58,9 @@ type Config struct {
 	// Memory bounds what all sockets' queues together may hold, in bytes. The
 	// default is 64 MiB; a small machine should give a quarter of its memory.
 	Memory int
+	// DeviceShare is up to how many bytes of the devices' own Buffers sockets' queues
+	// may hold, copies aside. The default is 1 MiB, and at most half of Memory.
+	DeviceShare int
 	// MaxReceiveBuffer and MaxSendBuffer bound what one TCP socket's buffers grow
 	// to by themselves, in bytes. The default is 4 MiB, and at most a quarter of
 	// Memory.
@@ -159,6 +162,7 @@ func New(conf Config) *Stack {
 	s.timeWaits.init(s)
 	s.fragments.init(s)
 	s.packetID.Store(uint32(s.random()))
+	s.errorQuota.Store(-errorBurst * errorInterval)
 	s.snapshot.Store(&config{})
 	s.lo = newLoopback(s)
 	return s
@@ -171,6 +175,9 @@ func (s *Stack) applyDefaults() {
 	}
 	if c.Memory <= 0 {
 		c.Memory = 64 << 20
+	}
+	if c.DeviceShare <= 0 {
+		c.DeviceShare = min(1<<20, c.Memory/2)
 	}
 	if c.MaxReceiveBuffer <= 0 {
 		c.MaxReceiveBuffer = min(4<<20, c.Memory/4)

@@ -15,21 +15,23 @@ const (
 	cookieAge = 2
 )
 
-// cookieHash binds a cookie to the peer, its first sequence number and the time.
-func (s *Stack) cookieHash(t *tuple, irs, minute uint32) uint32 {
-	return uint32(s.cookie.tuple(t, uint64(irs)<<32|uint64(minute))) << 8
+// cookieFor binds a cookie to the peer, its first sequence number, the time, and the
+// MSS's place in cookieMSS.
+func (s *Stack) cookieFor(t *tuple, irs, minute, size uint32) uint32 {
+	hash := uint32(s.cookie.tuple(t, uint64(irs)<<32|uint64(minute<<3|size)))
+	return hash<<8 | minute&31<<3 | size
 }
 
 // sendCookie answers a SYN and remembers nothing.
 func (l *listener) sendCookie(b *batch, e *embryo) {
 	s := l.ep.s
 	s.stats.Cookies.Add(1)
-	size := 0
-	for size+1 < len(cookieMSS) && cookieMSS[size+1] <= e.mss {
+	size := uint32(0)
+	for int(size+1) < len(cookieMSS) && cookieMSS[size+1] <= e.mss {
 		size++
 	}
 	minute := uint32(b.now / cookieMinute)
-	e.iss = s.cookieHash(&e.name, e.irs, minute) + minute&31<<3 + uint32(size)
+	e.iss = s.cookieFor(&e.name, e.irs, minute, size)
 	stamp := s.stampOffset(&e.name) + uint32(b.now/1e6)
 	if !e.stamped {
 		// Without a time stamp there is no place for these.
@@ -60,9 +62,7 @@ func (l *listener) checkCookie(p *packet, g *segment, e *embryo) bool {
 	now := uint32(p.b.now / cookieMinute)
 	e.name = tuple{p.dst, p.src, g.lport, g.rport}
 	for age := uint32(0); age < cookieAge; age++ {
-		minute := now - age
-		low := minute&31<<3 + iss&7
-		if s.cookieHash(&e.name, irs, minute)+low != iss {
+		if s.cookieFor(&e.name, irs, now-age, iss&7) != iss {
 			continue
 		}
 		e.iss, e.irs = iss, irs

@@ -218,12 +218,13 @@ func (s *Stack) tcpError(b *batch, e *transportError, lport, rport uint16, seq u
 		return
 	}
 	c := n.ep
+	if e.mtu != 0 && c.sent(seq) {
+		s.learnPath(e.remote, e.mtu, b.now) // before the lock, see package comment
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.state < stateSynSent || before(seq, c.sndUna) || !before(seq, c.sndNxt) {
-		return
-	}
 	switch {
+	case !c.covers(seq):
 	case e.mtu != 0:
 		c.shrinkPath(b)
 	case c.state == stateSynSent || c.state == stateSynReceived:
@@ -231,6 +232,17 @@ func (s *Stack) tcpError(b *batch, e *transportError, lport, rport uint16, seq u
 	default:
 		c.softError = e.errno
 	}
+}
+
+// sent reports whether seq is in flight: whoever quotes it has seen the segment.
+func (c *tcpEndpoint) sent(seq uint32) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.covers(seq)
+}
+
+func (c *tcpEndpoint) covers(seq uint32) bool {
+	return c.state >= stateSynSent && !before(seq, c.sndUna) && before(seq, c.sndNxt)
 }
 
 // shrinkPath adapts to a smaller path MTU and sends again what didn't fit.

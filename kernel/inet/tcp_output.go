@@ -228,7 +228,7 @@ func (c *tcpEndpoint) transmit(b *batch, seq uint32, n int, flags uint8) bool {
 	dev := c.route.nic.dev
 	f := dev.Alloc()
 	if f == nil {
-		c.s.stats.NoBuffer.Add(1)
+		c.noBuffer()
 		return false
 	}
 	t := &c.template
@@ -242,7 +242,7 @@ func (c *tcpEndpoint) transmit(b *batch, seq uint32, n int, flags uint8) bool {
 	c.putSegment(b, h[t.ip:], seq, flags, options)
 	if n > 0 && !c.out.copyTo(dev, f, seq, n) {
 		f.Free()
-		c.s.stats.NoBuffer.Add(1)
+		c.noBuffer()
 		return false
 	}
 	o := c.putChecksum(f, tcpLen+options+n)
@@ -259,6 +259,12 @@ func (c *tcpEndpoint) transmit(b *batch, seq uint32, n int, flags uint8) bool {
 	}
 	c.acknowledged()
 	return true
+}
+
+// noBuffer takes in that the device has no Buffer left.
+func (c *tcpEndpoint) noBuffer() {
+	c.s.stats.NoBuffer.Add(1)
+	c.evacuate()
 }
 
 // putSegment fills in the TCP header and its options, all but the checksum.

@@ -71,12 +71,13 @@ func (c *tcpEndpoint) inputData(p *packet, g *segment) {
 
 // deliver gives the payload at rcvNxt to the program.
 func (c *tcpEndpoint) deliver(p *packet, n int) bool {
-	buf := p.buf
 	if c.readClosed {
 		c.rcvNxt += uint32(n)
 		return true
 	}
-	size := footprint(buf)
+	var size int
+	p.buf, size = c.s.keep(p.buf)
+	buf := p.buf
 	if !c.admit(size) {
 		c.s.stats.QueueFull.Add(1)
 		return false
@@ -135,7 +136,8 @@ func (c *tcpEndpoint) keepForLater(p *packet, seq uint32, n int, fin bool) {
 		}
 		trim(p.buf, int(end-seq))
 	}
-	size := footprint(p.buf)
+	var size int
+	p.buf, size = c.s.keep(p.buf)
 	if !c.admit(size) {
 		c.s.stats.QueueFull.Add(1)
 		return
@@ -212,6 +214,26 @@ func (c *tcpEndpoint) deliverLater() (fin bool) {
 	}
 	c.later = append(c.later[:0], c.later[i:]...)
 	return fin
+}
+
+// evacuate moves what is held to ordinary memory, when the device has no Buffer left
+// for what would get the connection on. Called with mu held.
+func (c *tcpEndpoint) evacuate() {
+	before := c.in.size
+	if c.in.head != nil {
+		c.in.head = toHeap(c.in.head)
+		c.in.tail = c.in.head
+		c.in.size = len(c.in.head.Data)
+	}
+	freed := before - c.in.size
+	for i := range c.later {
+		r := &c.later[i]
+		r.head = toHeap(r.head)
+		r.tail = r.head
+		freed += r.size - len(r.head.Data)
+		r.size = len(r.head.Data)
+	}
+	c.s.release(freed)
 }
 
 // scheduleAck decides when n received bytes are acknowledged: at the end of the

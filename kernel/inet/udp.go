@@ -31,6 +31,8 @@ type udpEndpoint struct {
 	timer      timer // wakes a sender that found no room
 	blocked    bool
 	groups     []membership
+	reading    bool   // since the queue was last found full
+	relief     *queue // to be told when the queue is half empty again
 }
 
 func newUDP(s *Stack, family int) *udpEndpoint {
@@ -119,17 +121,16 @@ func (e *udpEndpoint) inputCopy(p *packet, sport uint16) {
 
 // input queues a packet whose buf begins with the payload.
 func (e *udpEndpoint) input(p *packet, sport uint16) {
-	d := datagram{
-		buf: p.buf, src: p.src, dst: p.dst, sport: sport,
-		nic: p.nic().index, ttl: p.ttl, size: footprint(p.buf),
-	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.readClosed || e.closed {
 		return
 	}
+	d := datagram{src: p.src, dst: p.dst, sport: sport, nic: p.nic().index, ttl: p.ttl}
+	p.buf, d.size = e.s.keep(p.buf)
+	d.buf = p.buf
 	if e.queue.bytes+d.size > e.receiveBuffer || !e.s.reserve(d.size) {
-		e.s.stats.QueueFull.Add(1)
+		e.overflow(p)
 		return
 	}
 	p.buf = nil
@@ -137,6 +138,17 @@ func (e *udpEndpoint) input(p *packet, sport uint16) {
 	if e.queue.count == 1 {
 		e.wake(syscall.EPOLLIN)
 	}
+}
+
+// overflow takes in that a packet found the queue full. If the program reads at all, it is
+// worth waiting for. Called with mu held.
+func (e *udpEndpoint) overflow(p *packet) {
+	e.s.stats.QueueFull.Add(1)
+	if e.reading || e.relief == p.q {
+		p.q.crowded++
+		e.relief = p.q
+	}
+	e.reading = false
 }
 
 // Bind implements socket.Endpoint.
@@ -396,6 +408,11 @@ func (e *udpEndpoint) Receive(p, oob []byte, flags int) (n, oobn, outFlags int, 
 		return
 	}
 	d := e.queue.pop()
+	e.reading = true
+	if e.relief != nil && e.queue.bytes <= e.receiveBuffer/2 {
+		e.relief.relieve()
+		e.relief = nil
+	}
 	e.mu.Unlock()
 	// The datagram is ours alone: copying needs no lock.
 	n, oobn, outFlags, from = e.read(&d, p, oob, flags)
@@ -547,11 +564,18 @@ func (e *udpEndpoint) Notify(f func(socket.Readiness)) {
 
 // udpError tells a socket what became of its datagram. As on Linux only a
 // connected socket hears of it, and only of what won't pass by itself.
-func (s *Stack) udpError(e *transportError, lport, rport uint16) {
+func (s *Stack) udpError(b *batch, e *transportError, lport, rport uint16) {
 	list := s.udp.at(lport)
 	for i := range list {
 		k := &list[i].key
-		if k.lport != lport || k.rport != rport || k.remote != e.remote || !e.hard {
+		if k.lport != lport || k.rport != 0 && (k.rport != rport || k.remote != e.remote) {
+			continue
+		}
+		if e.mtu != 0 {
+			s.learnPath(e.remote, e.mtu, b.now)
+			return
+		}
+		if k.rport == 0 || !e.hard {
 			continue
 		}
 		ep := list[i].ep

@@ -113,9 +113,17 @@ func sysEpollCtl(c call) (uintptr, Errno) {
 	return 0, syscall.EINVAL
 }
 
+// nesting is held while an instance is added to another: two such additions at
+// once could close a loop that neither sees.
+var nesting sync.Mutex
+
 func (e *epoll) add(key epollKey, want uint32, data uint64) Errno {
-	if other, ok := key.file.object.(*epoll); ok && other.reaches(e, 0) {
-		return syscall.ELOOP
+	if other, ok := key.file.object.(*epoll); ok {
+		nesting.Lock()
+		defer nesting.Unlock()
+		if other.reaches(e, 0) {
+			return syscall.ELOOP
+		}
 	}
 	item := &epollItem{epoll: e, key: key, events: want | epollAlways, data: data}
 	e.mu.Lock()
@@ -188,13 +196,13 @@ func (i *epollItem) drop() { i.epoll.delete(i.key) }
 func (i *epollItem) notify(r socket.Readiness) {
 	e := i.epoll
 	e.mu.Lock()
-	fresh := !i.queued && !i.gone && uint32(r)&i.events != 0
-	if fresh {
+	concerned := !i.gone && uint32(r)&i.events != 0
+	if concerned && !i.queued {
 		i.queued = true
 		e.ready = append(e.ready, i)
 	}
 	e.mu.Unlock()
-	if fresh {
+	if concerned {
 		e.watch.notify(readable)
 	}
 }

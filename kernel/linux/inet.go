@@ -68,7 +68,18 @@ func (i *inet) bind(name []byte) Errno {
 	if errno != 0 {
 		return errno
 	}
-	return i.endpoint.Bind(a)
+	errno = i.endpoint.Bind(a)
+	if errno == 0 && i.typ == syscall.SOCK_DGRAM && a.Port() != 0 {
+		announce("udp", a)
+	}
+	return errno
+}
+
+// announce tells the machine's driver where the program can be reached.
+func announce(protocol string, at netip.AddrPort) {
+	if config.Listening != nil && !at.Addr().Unmap().IsLoopback() {
+		config.Listening(protocol, at.Port())
+	}
 }
 
 // address decodes the address of a bind or connect: a stream of AF_INET6
@@ -107,6 +118,7 @@ func (i *inet) listen(backlog int) Errno {
 	errno := i.endpoint.Listen(backlog)
 	if errno == 0 {
 		i.listening.Store(true)
+		announce("tcp", i.endpoint.LocalAddr())
 	}
 	return errno
 }

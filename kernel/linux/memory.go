@@ -119,10 +119,9 @@ func share(node *fs.Node, old *shared, size uintptr) (*shared, Errno) {
 	}
 	size = max(minShared, 2*size, 2*uintptr(node.Size()))
 	size = (size + pageSize - 1) &^ (pageSize - 1)
-	const flags = syscall.MAP_PRIVATE | syscall.MAP_ANON | syscall.MAP_NORESERVE
-	start, _, errno := rawTrap(syscall.SYS_MMAP, 0, size, syscall.PROT_READ|syscall.PROT_WRITE, flags, failed, 0)
+	start, errno := reserve(size)
 	if errno != 0 {
-		return nil, Errno(errno)
+		return nil, errno
 	}
 	if errno := node.Share(memory(address{at: start}, size)); errno != 0 {
 		rawTrap(syscall.SYS_MUNMAP, start, size, 0, 0, 0, 0)
@@ -134,6 +133,22 @@ func share(node *fs.Node, old *shared, size uintptr) (*shared, Errno) {
 	s := &shared{node: node, start: start, size: size}
 	sharing.files[node] = s
 	return s, 0
+}
+
+// reserve returns address space that gets memory where it is touched. It may be
+// larger than the machine's memory, so it is asked for without access first.
+func reserve(size uintptr) (uintptr, Errno) {
+	const flags = syscall.MAP_PRIVATE | syscall.MAP_ANON | syscall.MAP_NORESERVE
+	start, _, errno := rawTrap(syscall.SYS_MMAP, 0, size, syscall.PROT_NONE, flags, failed, 0)
+	if errno != 0 {
+		return 0, Errno(errno)
+	}
+	_, _, errno = rawTrap(syscall.SYS_MPROTECT, start, size, syscall.PROT_READ|syscall.PROT_WRITE, 0, 0, 0)
+	if errno != 0 {
+		rawTrap(syscall.SYS_MUNMAP, start, size, 0, 0, 0, 0)
+		return 0, Errno(errno)
+	}
+	return start, 0
 }
 
 // sharedAt returns the shared file whose memory an address lies in, or nil.

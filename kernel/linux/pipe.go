@@ -135,6 +135,9 @@ func (c call) pipe(flags uintptr) (uintptr, Errno) {
 	if flags&direct != 0 {
 		return 0, syscall.EOPNOTSUPP
 	}
+	if !c.address(c.a1).holds(8) {
+		return 0, syscall.EFAULT
+	}
 	p, inode := newPipe(), nextInode()
 	r := p.openEnd(nil, inode, syscall.O_RDONLY|flags)
 	w := p.openEnd(nil, inode, syscall.O_WRONLY|flags)

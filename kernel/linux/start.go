@@ -56,6 +56,10 @@ type Config struct {
 	Random func(p []byte)
 	// Exit ends the machine; nil hands exit_group to the lower half.
 	Exit func(code int)
+	// Listening is told that a socket takes connections (tcp) or datagrams
+	// (udp) at a port that the program chose, other than on loopback. It may
+	// be called more than once for a port; nil is nobody.
+	Listening func(protocol string, port uint16)
 }
 
 // What Start sets up. It isn't changed afterwards, but for what is atomic.

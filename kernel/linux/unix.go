@@ -76,6 +76,9 @@ func sysSocketpair(c call) (uintptr, Errno) {
 	if int32(c.a1) != syscall.AF_UNIX {
 		return 0, syscall.EOPNOTSUPP
 	}
+	if !c.address(c.a4).holds(8) {
+		return 0, syscall.EFAULT
+	}
 	typ, flags := int(int32(c.a2))&sockTypeMask, c.a2&sockFlags
 	f, errno := newUnix(typ, int(int32(c.a3)), flags)
 	if errno != 0 {

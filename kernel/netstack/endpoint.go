@@ -28,9 +28,8 @@ type endpoint struct {
 	notify atomic.Pointer[func(socket.Readiness)]
 	closed atomic.Bool
 
-	// cork remembers options that gVisor has no getter for.
-	receiveTimeout, sendTimeout [16]byte // struct timeval; the poller keeps deadlines
-	optionsMu                   sync.Mutex
+	optionsMu                   sync.Mutex // guards what follows
+	receiveTimeout, sendTimeout [16]byte   // struct timeval: kept for who reads it back
 }
 
 var _ socket.Endpoint = (*endpoint)(nil)

@@ -268,6 +268,66 @@ func TestTwoInterfaces(t *testing.T) {
 	}
 }
 
+// TestFlushOncePerBatch checks that what is sent while a batch of frames is worked
+// on reaches the device with few notifications, and that nothing stays behind.
+func TestFlushOncePerBatch(t *testing.T) {
+	card, far := linktest.Pair(linktest.Options{})
+	s, err := netstack.New(link.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	defer card.Close()
+	conf := socket.InterfaceConfig{Addrs: []netip.Prefix{netip.MustParsePrefix("10.1.0.1/24")}}
+	if err := s.Attach("eth0", card, conf); err != nil {
+		t.Fatal(err)
+	}
+	inject(far, arpReply())
+	time.Sleep(10 * time.Millisecond)
+	frames(far)
+	before := card.Flushes.Load()
+	const n = 32
+	for range n {
+		b := far.Alloc()
+		b.Len = copy(b.Data[b.Off:], pingFrame())
+		far.Transmit(0, b, link.Offload{})
+	}
+	far.Flush(0)
+	got := 0
+	eventually(t, "the answers", func() bool {
+		for _, f := range frames(far) {
+			if len(f) == len(pingFrame()) && f[23] == 1 && f[34] == 0 {
+				got++
+			}
+		}
+		return got == n
+	})
+	if flushes := card.Flushes.Load() - before; flushes > n/4 {
+		t.Errorf("%d notifications for %d answers", flushes, n)
+	}
+	if card.Free() != 4096 || far.Free() != 4096 {
+		t.Errorf("of 4096 Buffers each %d and %d came back", card.Free(), far.Free())
+	}
+}
+
+// arpReply tells the stack who 10.1.0.2 is.
+func arpReply() []byte {
+	return []byte{0x52, 0x54, 0, 0, 0, 1, 0x52, 0x54, 0, 0, 0, 2, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1,
+		0x52, 0x54, 0, 0, 0, 2, 10, 1, 0, 2, 0, 0, 0, 0, 0, 0, 10, 1, 0, 1}
+}
+
+// pingFrame is an ICMP echo request from 10.1.0.2.
+func pingFrame() []byte {
+	f := udpFrame([6]byte{0x52, 0x54, 0, 0, 0, 1}, "12345678")
+	ip := f[14:]
+	ip[9] = 1
+	binary.BigEndian.PutUint16(ip[10:], 0)
+	binary.BigEndian.PutUint16(ip[10:], ^sum(ip[:20], 0))
+	copy(ip[20:], []byte{8, 0, 0, 0, 0, 1, 0, 1})
+	binary.BigEndian.PutUint16(ip[22:], ^sum(ip[20:], 0))
+	return f
+}
+
 // TestForeignFrames checks that frames for other stations are not taken.
 func TestForeignFrames(t *testing.T) {
 	s, far := attach(t, socket.InterfaceConfig{Addrs: []netip.Prefix{netip.MustParsePrefix("10.1.0.1/24")}})

@@ -10,6 +10,7 @@
 package rt
 
 import (
+	"pith/abi"
 	"pith/kernel/clock"
 	"pith/kernel/cpu"
 	"pith/kernel/diag"
@@ -279,6 +280,7 @@ func mmap(addr, size, prot, flags uintptr) uint64 {
 		diag.Print(" of the ")
 		diag.Dec(uint64(total))
 		diag.Print(" bytes that the machine was given; give it more (pith run -m)\n")
+		diag.Control(abi.ControlOutOfMemory, "", uint64(size), uint64(total-free), uint64(total))
 		return fail(eNOMEM)
 	}
 	at, errno := mm.Memory.Mmap(addr, size, mm.Prot(prot&7), flags&mapFixed != 0, flags&mapNoReplace != 0)

@@ -178,7 +178,10 @@ func push(f *cpu.Frame, t *sched.Thread, sig int, code int32, addr uintptr, trap
 		diag.Print("pith: no memory for a signal's stack\n")
 		fatal(f)
 	}
-	cpu.Zero(base, fpu+576-base)
+	cpu.Zero(base, fpu-base)
+	if cpu.HasXSave {
+		cpu.Zero(fpu+areaHeader, 64) // XRSTOR faults on a header with garbage
+	}
 	saveExtended(f, t, fpu, trapped)
 	uc := base + 8
 	info := uc + ucontextSize

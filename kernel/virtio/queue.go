@@ -221,8 +221,14 @@ func (q *Queue) addTables(mem Memory, n int) {
 // Size is the count of descriptors, a power of two.
 func (q *Queue) Size() int { return int(q.size) }
 
-// Free is how many more descriptors can be posted.
-func (q *Queue) Free() int { return int(q.numFree) }
+// Free is how many more descriptors can be posted: none once the queue has been
+// shut down.
+func (q *Queue) Free() int {
+	if q.dead {
+		return 0
+	}
+	return int(q.numFree)
+}
 
 // Err returns the QueueError of a queue that has been shut down, or nil. It may be
 // called at any time.
@@ -374,6 +380,12 @@ func (q *Queue) Completed() int {
 		return 0
 	}
 	return int(uint16(atomic.LoadUint32(q.usedHead)>>16) - uint16(seen))
+}
+
+// Drained tells whether the device has completed all that was published. It
+// only reads shared memory, and may be called at any time.
+func (q *Queue) Drained() bool {
+	return atomic.LoadUint32(q.availHead)>>16 == atomic.LoadUint32(q.usedHead)>>16
 }
 
 // Take returns the next chain that the device is done with: the id that Add

@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"strconv"
-	"syscall"
 	"time"
 )
 
@@ -48,7 +46,7 @@ func (g *Guest) Start(ctx context.Context, o Options) (*Machine, error) {
 	cmd := exec.Command(qemu, args...)
 	cmd.ExtraFiles = []*os.File{theirs} // becomes descriptor 3
 	cmd.Stdout, cmd.Stderr = o.Console, o.Console
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
+	cmd.SysProcAttr = endWithUs()
 	m := &Machine{cmd: cmd, monitor: newMonitor(ours), done: make(chan struct{})}
 	m.Started = time.Now()
 	if err := cmd.Start(); err != nil {
@@ -82,22 +80,6 @@ func (g *Guest) arguments(o *Options) ([]string, error) {
 			"-device", "virtio-net-device,netdev=net,mac="+o.MAC)
 	}
 	return args, nil
-}
-
-// socketPair is a connection and the file of its other end.
-func socketPair() (net.Conn, *os.File, error) {
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, nil, err
-	}
-	ours := os.NewFile(uintptr(fds[0]), "monitor")
-	defer ours.Close() // FileConn makes its own copy
-	theirs := os.NewFile(uintptr(fds[1]), "monitor")
-	conn, err := net.FileConn(ours)
-	if err != nil {
-		return nil, nil, errors.Join(err, theirs.Close())
-	}
-	return conn, theirs, nil
 }
 
 func (m *Machine) wait() {

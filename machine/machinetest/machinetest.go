@@ -23,17 +23,21 @@ import (
 	"pith/machine"
 )
 
-// GuestPackage is the import path of the program to build.
-const GuestPackage = "pith/machine/machinetest/guest"
+// GuestFolder is the folder of the program to build, a module of its own, as
+// seen from a package two folders below the root.
+const GuestFolder = "../../machine/machinetest/guest"
 
 // Patience is how long the suite waits for anything, several times what an
 // emulated machine on a busy host needs.
 const Patience = 30 * time.Second
 
+// lastConsole is how much of the console a failed test shows, in bytes.
+const lastConsole = 4000
+
 // Suite is a driver and what it needs to be tried.
 type Suite struct {
 	Driver machine.Driver
-	Image  *pith.Image // of GuestPackage
+	Image  *pith.Image // of GuestFolder
 	Type   string      // a machine type
 	CPUs   int
 	// UserLink configures a card on the driver's rootless network; nil where
@@ -77,7 +81,7 @@ func (s Suite) start(t *testing.T, ports []string, args ...string) *trial {
 			Name: "contract", Image: s.Image, CPUs: s.CPUs, Memory: machine.DefaultMemory,
 			Args: args, Env: []string{"CONTRACT=kept"},
 		},
-		What: GuestPackage, Type: s.Type, Created: time.Now(),
+		What: GuestFolder, Type: s.Type, Created: time.Now(),
 	}
 	for _, text := range ports {
 		p, err := machine.ParsePort(text)
@@ -127,7 +131,8 @@ func (t *trial) run(s *machine.Supervisor) {
 		s.Kill()
 		<-t.ended
 		if t.Failed() {
-			t.Logf("the console:\n%s", t.out)
+			text := t.out.String()
+			t.Logf("the console's end:\n%s", text[max(0, len(text)-lastConsole):])
 		}
 	})
 	select {

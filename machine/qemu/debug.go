@@ -52,8 +52,11 @@ func gdbScript(s machine.Spec, socket, commands string) string {
 		// Before the kernel has set up paging, software breakpoints
 		// would be written to the wrong place.
 		"set breakpoint auto-hw on",
+		// The image names a script of Go's, by a path that only its
+		// builder has.
+		"set auto-load python-scripts off",
 		"symbol-file " + quote(symbols),
-		"source " + quote(commands),
+		"source " + commands, // the rest of the line, not to be quoted
 		"target remote " + socket,
 	}
 	if s.Paused {

@@ -52,6 +52,7 @@ const (
 const (
 	defaultMTU = 1500
 	minMTU     = 68 // section 5.1.4.1
+	minRing    = 8  // descriptors, whatever the buffers
 	// etherHeader is the length of an Ethernet header, in bytes.
 	etherHeader = 14
 	// maxPairs bounds what a device may offer (section 5.1.4.1).
@@ -64,9 +65,13 @@ type Options struct {
 	// have fewer. 0 means 1.
 	Queues int
 	// RingSize is the most descriptors of each queue; 0 means 256. Each receive
-	// queue holds that many buffers of link.BufferSize.
+	// queue holds that many buffers of link.BufferSize, though all together no
+	// more than half of Buffers.
 	RingSize int
-	// Pool is where buffers come from; nil makes one of DefaultPoolLimit.
+	// Buffers is how many buffers the pool may hold that New makes; 0 means
+	// DefaultBuffers.
+	Buffers int
+	// Pool, if not nil, is used instead of a pool of New's own.
 	Pool *link.Pool
 	// HardwareAddr is for a device that has no address of its own.
 	HardwareAddr [6]byte
@@ -113,14 +118,16 @@ func start(t virtio.Transport, mem virtio.Memory, o Options) (*Device, error) {
 	}
 	c := readConfig(t, features)
 	d := &Device{features: linkFeatures(features), pool: o.Pool}
-	if d.pool == nil {
-		d.pool = NewPool(mem, DefaultPoolLimit)
-	}
 	if d.mac, err = hardwareAddr(c, o); err != nil {
 		return nil, err
 	}
 	d.mtu = mtu(c, features)
-	if err = d.addPairs(t, mem, features, min(max(o.Queues, 1), c.pairs), o); err != nil {
+	pairs := min(max(o.Queues, 1), c.pairs)
+	if d.pool == nil {
+		o.RingSize = ringSize(o, pairs)
+		d.pool = NewPool(mem, buffers(o))
+	}
+	if err = d.addPairs(t, mem, features, pairs, o); err != nil {
 		return nil, err
 	}
 	control, err := newControl(t, mem, features, c.pairs, len(d.pairs))
@@ -223,6 +230,23 @@ func mtu(c config, features uint64) int {
 		m = min(m, receiveRoom-headerSize-etherHeader)
 	}
 	return m
+}
+
+// buffers is the limit of New's own pool.
+func buffers(o Options) int {
+	if o.Buffers == 0 {
+		return DefaultBuffers
+	}
+	return o.Buffers
+}
+
+// ringSize keeps half of the buffers for what is under way and waiting to be read.
+func ringSize(o Options, pairs int) int {
+	size := o.RingSize
+	if size == 0 {
+		size = virtio.DefaultQueueSize
+	}
+	return max(min(size, buffers(o)/2/pairs), minRing)
 }
 
 // addPairs makes the first n queue pairs (section 5.1.2).

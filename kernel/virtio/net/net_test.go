@@ -325,6 +325,28 @@ func TestStartFailures(t *testing.T) {
 	}
 }
 
+func TestRingSize(t *testing.T) {
+	for _, x := range []struct{ ring, buffers, pairs, want int }{
+		{0, 0, 1, 256}, {0, 0, 8, 256}, {0, 0, 64, 32}, {128, 0, 1, 128}, {0, 512, 1, 256}, {0, 100, 2, 25}, {0, 10, 4, 8},
+	} {
+		if got := ringSize(Options{RingSize: x.ring, Buffers: x.buffers}, x.pairs); got != x.want {
+			t.Errorf("%+v: %d", x, got)
+		}
+	}
+	c := newRaw(t, everything, 64)
+	dev, err := New(onMMIO(t, c.raw), c.mem, Options{Buffers: 40})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for dev.Alloc() != nil {
+		n++
+	}
+	if n != 24 { // 16 are in the ring: the largest power of two below 20
+		t.Errorf("%d buffers are left", n)
+	}
+}
+
 func TestOwnAddress(t *testing.T) {
 	c := newCard(t, onMMIO, everything&^(featureMAC|featureMTU), Options{HardwareAddr: [6]byte{2, 0, 0, 0, 0, 9}})
 	if c.dev.HardwareAddr() != [6]byte{2, 0, 0, 0, 0, 9} || c.dev.MTU() != 1500 {

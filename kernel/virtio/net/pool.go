@@ -7,9 +7,9 @@ import (
 	"pith/kernel/virtio"
 )
 
-// DefaultPoolLimit is how many buffers a pool may hold that New makes itself: 8
-// MiB.
-const DefaultPoolLimit = 4096
+// DefaultBuffers is how many buffers a pool of New's own may hold: 8 MiB. They are
+// taken as needed.
+const DefaultBuffers = 4096
 
 // growth is how many buffers a pool takes at a time: 128 KiB.
 const growth = 64

@@ -1,0 +1,15 @@
+//go:build !linux
+
+package lab
+
+import (
+	"errors"
+	"syscall"
+)
+
+func namespaces() (*syscall.SysProcAttr, error) {
+	return nil, errors.New("lab: network namespaces are a part of Linux")
+}
+
+// OwnNetwork is of no use without namespaces.
+func OwnNetwork() *syscall.SysProcAttr { return nil }

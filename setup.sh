@@ -1,0 +1,28 @@
+#!/bin/sh
+# Installs what Pith needs from the host's own packages, builds pith, and tells
+# what the host offers. Run as root, or with sudo at hand.
+set -eu
+cd "$(dirname "$0")"
+
+run() {
+	if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+if command -v apt-get >/dev/null; then
+	run apt-get update -qq
+	run env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
+		ca-certificates make git qemu-system-x86 gdb
+elif command -v dnf >/dev/null; then
+	run dnf install -y -q make git qemu-system-x86-core gdb
+elif command -v pacman >/dev/null; then
+	run pacman -Sy --needed --noconfirm make git qemu-system-x86 gdb
+elif command -v brew >/dev/null; then
+	brew install qemu go
+fi
+
+if ! command -v go >/dev/null; then
+	echo "setup: Go 1.26 is missing; its own page tells how to install it: go.dev/doc/install" >&2
+	exit 1
+fi
+make pith
+./pith doctor || true

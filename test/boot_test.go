@@ -1,0 +1,256 @@
+// Package test boots real machines and looks at them from outside: the
+// whole-system tests. Machines are emulated; published ports are on loopback.
+package test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// bench of this package: the command and the guest's image, built once.
+var command, guest string
+
+func TestMain(m *testing.M) {
+	os.Setenv("PITH_ACCEL", "tcg")
+	dir, err := os.MkdirTemp("", "pith-test")
+	if err == nil {
+		err = build(dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "test:", err)
+		os.Exit(1)
+	}
+	os.Setenv("PITH_STATE", filepath.Join(dir, "state"))
+	code := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+func build(dir string) error {
+	command, guest = filepath.Join(dir, "pith"), filepath.Join(dir, "guest.img")
+	if out, err := exec.Command("go", "build", "-o", command, "pith/cmd/pith").CombinedOutput(); err != nil {
+		return fmt.Errorf("build pith: %w\n%s", err, out)
+	}
+	if out, err := exec.Command(command, "build", "-o", guest, "./guest").CombinedOutput(); err != nil {
+		return fmt.Errorf("build the guest: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// patience bounds a machine's life, many times what it needs.
+const patience = 60 * time.Second
+
+// outcome is what a machine that ended left.
+type outcome struct {
+	code   int
+	output string
+}
+
+// run boots the guest and waits for its end.
+func run(t *testing.T, args ...string) outcome {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, command, append([]string{"run", "--rm"}, args...)...)
+	out, err := cmd.CombinedOutput()
+	if ctx.Err() != nil {
+		t.Fatalf("the machine did not end:\n%s", out)
+	}
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return outcome{cmd.ProcessState.ExitCode(), string(out)}
+}
+
+func (o outcome) expect(t *testing.T, code int, texts ...string) {
+	t.Helper()
+	if o.code != code {
+		t.Errorf("exit code %d, want %d; it said:\n%s", o.code, code, o.output)
+	}
+	for _, text := range texts {
+		if !strings.Contains(o.output, text) {
+			t.Errorf("it did not say %q but:\n%s", text, o.output)
+		}
+	}
+}
+
+// serving boots the guest with a published port; the returned address answers
+// once the machine is ready.
+func serving(t *testing.T, guestPort string, args ...string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	l.Close()
+	var out bytes.Buffer
+	cmd := exec.Command(command, append([]string{"run", "--rm", "-p", addr + ":" + guestPort}, args...)...)
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() { cmd.Wait(); close(ended) }()
+	t.Cleanup(func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		select {
+		case <-ended:
+		case <-time.After(patience):
+			cmd.Process.Kill()
+			t.Error("the machine did not stop")
+		}
+		if t.Failed() {
+			t.Logf("the machine said:\n%s", out.String())
+		}
+	})
+	return addr
+}
+
+// get fetches a URL, patiently until the first answer.
+func get(t *testing.T, client *http.Client, url string) string {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		r, err := client.Get(url)
+		if err == nil {
+			body, err := io.ReadAll(r.Body)
+			r.Body.Close()
+			if err == nil {
+				return string(body)
+			}
+		}
+		if time.Now().After(end) {
+			t.Fatalf("no answer: %v", err)
+		}
+	}
+}
+
+func impatient() *http.Client { return &http.Client{Timeout: 5 * time.Second} }
+
+// boards are the machines that the issue names: microvm has MMIO, q35 PCI.
+var boards = []string{"microvm", "q35"}
+
+func TestServesOnEveryBoardAndCount(t *testing.T) {
+	for _, board := range boards {
+		for _, cpus := range []string{"1", "2", "4"} {
+			t.Run(board+"/"+cpus, func(t *testing.T) {
+				addr := serving(t, "80", "--machine-type", board, "--cpus", cpus, guest, "--", "serve")
+				if got := get(t, impatient(), "http://"+addr+"/x"); got != "hello from /x\n" {
+					t.Errorf("got %q", got)
+				}
+			})
+		}
+	}
+}
+
+func TestManyConnections(t *testing.T) {
+	const connections, atOnce = 2000, 200
+	addr := serving(t, "80", "-m", "128", "--cpus", "2", guest, "--", "serve")
+	get(t, impatient(), "http://"+addr+"/")
+	client := &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}
+	var wg sync.WaitGroup
+	tokens := make(chan struct{}, atOnce)
+	failures := make(chan error, connections)
+	for range connections {
+		wg.Add(1)
+		tokens <- struct{}{}
+		go func() {
+			defer func() { <-tokens; wg.Done() }()
+			r, err := client.Get("http://" + addr + "/many")
+			if err == nil {
+				_, err = io.Copy(io.Discard, r.Body)
+				r.Body.Close()
+			}
+			if err != nil {
+				failures <- err
+			}
+		}()
+	}
+	wg.Wait()
+	if n := len(failures); n > 0 {
+		t.Errorf("%d of %d requests failed, one with: %v", n, connections, <-failures)
+	}
+}
+
+func TestTLS(t *testing.T) {
+	addr := serving(t, "443", guest, "--", "tls")
+	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true,
+	}}
+	if got := get(t, client, "https://"+addr+"/"); got != "hello over HTTP/2.0\n" {
+		t.Errorf("got %q", got)
+	}
+}
+
+func TestEnds(t *testing.T) {
+	for _, board := range boards {
+		t.Run(board, func(t *testing.T) {
+			run(t, "--machine-type", board, guest, "--", "exit3").expect(t, 3)
+			run(t, "--machine-type", board, guest, "--", "panic").expect(t, 2, "panic: on purpose", "goroutine 1 [running]", "main.go:")
+			run(t, "--machine-type", board, guest, "--", "nil").expect(t, 2, "nil pointer dereference", "addr=0x0")
+		})
+	}
+}
+
+func TestOutOfMemory(t *testing.T) {
+	o := run(t, "-m", "64", guest, "--", "memory")
+	if o.code == 0 {
+		t.Errorf("it ended well:\n%s", o.output)
+	}
+	o.expect(t, o.code, "out of memory: asked for", "used", "given")
+	run(t, "-m", "64", guest, "--", "huge").expect(t, 2, "out of memory: asked for", "goroutine 1")
+}
+
+func TestBusyLoopsStopNobody(t *testing.T) {
+	for _, cpus := range []string{"1", "2", "4"} {
+		run(t, "--cpus", cpus, guest, "--", "spin").expect(t, 0, "tick 4", "alive true")
+	}
+}
+
+func TestIPv6Loopback(t *testing.T) {
+	run(t, guest, "--", "loop6").expect(t, 0, "over IPv6: 200 OK")
+}
+
+func TestRuntimeUnderLoad(t *testing.T) {
+	for _, cpus := range []string{"1", "2", "4"} {
+		run(t, "--cpus", cpus, "-m", "256", guest, "--", "runtime").expect(t, 0, "sum 40000 cpus "+cpus)
+	}
+}
+
+func TestNoProcesses(t *testing.T) {
+	run(t, guest, "--", "fork").expect(t, 0, "not there on purpose")
+}
+
+func TestProfile(t *testing.T) {
+	run(t, guest, "--", "profile").expect(t, 0, "profile true")
+}
+
+func TestNetBehavesAsOnLinux(t *testing.T) {
+	run(t, guest, "--", "net").expect(t, 0, "interfaces 2", "deadline true", "got 1000", "refused true", "cancelled true")
+}
+
+// TestStarts boots a machine a hundred times in a row.
+func TestStarts(t *testing.T) {
+	for i := range 100 {
+		board := boards[i%2]
+		o := run(t, "--machine-type", board, "--cpus", fmt.Sprint(1+i%3), guest, "--", "exit3")
+		if o.code != 3 {
+			t.Fatalf("start %d on %s: exit code %d:\n%s", i, board, o.code, o.output)
+		}
+	}
+}

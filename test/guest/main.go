@@ -1,0 +1,224 @@
+// Command guest is the program that the whole-system tests boot: its first
+// argument says what it does. It is an ordinary Go program.
+package main
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"runtime"
+	"runtime/pprof"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+var programs = map[string]func(){
+	"exit3":   func() { os.Exit(3) },
+	"panic":   func() { panic("on purpose") },
+	"nil":     func() { var p *int; fmt.Println(*p) },
+	"memory":  memory,
+	"huge":    func() { b := make([]byte, 1<<30); fmt.Println(len(b)) },
+	"spin":    spin,
+	"tls":     serveTLS,
+	"serve":   serve,
+	"loop6":   loopback6,
+	"runtime": exercise,
+	"fork":    fork,
+	"profile": profile,
+	"net":     network,
+}
+
+func main() {
+	f := programs[os.Args[1]]
+	if f == nil {
+		fmt.Println("unknown program", os.Args[1])
+		os.Exit(99)
+	}
+	f()
+}
+
+func check(err error) {
+	if err != nil {
+		fmt.Println("guest:", err)
+		os.Exit(98)
+	}
+}
+
+var kept [][]byte
+
+// memory keeps what it allocates until there is no more.
+func memory() {
+	for {
+		b := make([]byte, 1<<20)
+		for i := 0; i < len(b); i += 4096 {
+			b[i] = 1
+		}
+		kept = append(kept, b)
+	}
+}
+
+// spin keeps all CPUs busy and shows that everything else goes on.
+func spin() {
+	for range 2 * runtime.NumCPU() {
+		go func() {
+			for {
+			}
+		}()
+	}
+	begin := time.Now()
+	for i := range 5 {
+		time.Sleep(10 * time.Millisecond)
+		fmt.Println("tick", i)
+	}
+	fmt.Println("alive", time.Since(begin) < 20*time.Second)
+}
+
+func serve() {
+	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "hello from", r.URL.Path) })
+	check(http.ListenAndServe(":80", nil))
+}
+
+func certificate() tls.Certificate {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	check(err)
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), DNSNames: []string{"guest"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	check(err)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+}
+
+func serveTLS() {
+	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "hello over", r.Proto) })
+	server := &http.Server{Addr: ":443", TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate()}}}
+	check(server.ListenAndServeTLS("", ""))
+}
+
+// loopback6 talks to itself over IPv6.
+func loopback6() {
+	l, err := net.Listen("tcp", "[::1]:0")
+	check(err)
+	go http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.RemoteAddr) }))
+	r, err := http.Get("http://" + l.Addr().String())
+	check(err)
+	fmt.Println("over IPv6:", r.Status)
+}
+
+// exercise works the collector, channels, timers and hashing on all CPUs, and
+// checks the outcome.
+func exercise() {
+	var wg sync.WaitGroup
+	var sum atomic.Int64
+	want := sha256.Sum256(make([]byte, 100_000))
+	for i := range 200 {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			m := map[int][]byte{}
+			for j := range 200 {
+				m[j] = make([]byte, 1000+j)
+				m[j][j] = byte(i)
+			}
+			for j := range m {
+				if m[j][j] != byte(i) {
+					fmt.Println("memory is damaged")
+					os.Exit(97)
+				}
+			}
+			if sha256.Sum256(make([]byte, 100_000)) != want {
+				fmt.Println("registers are damaged")
+				os.Exit(97)
+			}
+			time.Sleep(time.Duration(i%7) * time.Millisecond)
+			sum.Add(int64(len(m)))
+		}()
+	}
+	wg.Wait()
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Millisecond)
+	defer cancel()
+	<-ctx.Done()
+	runtime.GC()
+	fmt.Println("sum", sum.Load(), "cpus", runtime.NumCPU())
+}
+
+func fork() {
+	err := exec.Command("/bin/true").Run()
+	fmt.Println("exec:", err)
+	_, err = os.StartProcess("/program", nil, &os.ProcAttr{})
+	fmt.Println("start:", errors.Is(err, syscall.EPERM), err)
+}
+
+// profile shows that the CPU profile has samples.
+func profile() {
+	var n count
+	check(pprof.StartCPUProfile(&n))
+	for begin := time.Now(); time.Since(begin) < 500*time.Millisecond; {
+		sha256.Sum256(make([]byte, 10_000))
+	}
+	pprof.StopCPUProfile()
+	fmt.Println("profile", n > 300)
+}
+
+type count int
+
+func (c *count) Write(p []byte) (int, error) { *c += count(len(p)); return len(p), nil }
+
+// network checks deadlines, half-close, refusal, cancelled contexts and the
+// list of interfaces against what Linux does.
+func network() {
+	interfaces, err := net.Interfaces()
+	check(err)
+	fmt.Println("interfaces", len(interfaces))
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(err)
+	go func() {
+		c, err := l.Accept()
+		check(err)
+		buf := make([]byte, 100)
+		total := 0
+		for {
+			n, err := c.Read(buf)
+			total += n
+			if err != nil {
+				break
+			}
+		}
+		fmt.Fprintf(c, "got %d", total)
+		c.Close()
+	}()
+	c, err := net.Dial("tcp", l.Addr().String())
+	check(err)
+	c.SetReadDeadline(time.Now().Add(20 * time.Millisecond))
+	_, err = c.Read(make([]byte, 1))
+	fmt.Println("deadline", errors.Is(err, os.ErrDeadlineExceeded))
+	c.SetReadDeadline(time.Time{})
+	c.Write(make([]byte, 1000))
+	c.(*net.TCPConn).CloseWrite()
+	buf := make([]byte, 100)
+	n, err := c.Read(buf)
+	check(err)
+	fmt.Println(string(buf[:n]))
+	l.Close()
+	_, err = net.Dial("tcp", l.Addr().String())
+	fmt.Println("refused", errors.Is(err, syscall.ECONNREFUSED))
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	var d net.Dialer
+	_, err = d.DialContext(ctx, "tcp", "10.0.2.99:9")
+	fmt.Println("cancelled", err != nil)
+}
