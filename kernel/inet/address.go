@@ -158,7 +158,7 @@ func (p prefix) broadcast() address {
 	if !p.addr.is4() || p.bits > 126 {
 		return address{}
 	}
-	return address{0, p.addr.lo | 1<<(128-p.bits) - 1}
+	return address{0, p.addr.lo | (1<<(128-p.bits) - 1)}
 }
 
 // hardwareAddr is an Ethernet address in the low 48 bits.

@@ -165,9 +165,6 @@ func (c *tcpEndpoint) inputSynSent(p *packet, g *segment) {
 		c.sendSyn(p.b)
 		return
 	}
-	c.sndWnd = g.window
-	c.sndWL1, c.sndWL2 = g.seq, g.ack
-	c.maxWnd = c.sndWnd
 	c.establish(p.b)
 	if !c.ready(p.b) {
 		return
@@ -184,6 +181,9 @@ func (c *tcpEndpoint) acceptSyn(g *segment, now int64) {
 	c.rcvNxt = g.seq + 1
 	c.rcvAdv = c.rcvNxt + uint32(min(c.receiveBuffer, 0xffff))
 	c.lastAckSeq = c.rcvNxt
+	c.sndWnd = g.window // a SYN's is never scaled (RFC 7323, section 2.2)
+	c.maxWnd = c.sndWnd
+	c.sndWL1, c.sndWL2 = g.seq, c.iss
 	c.peerMSS = clampMSS(g.mss, c.remote)
 	c.sackOK = g.sackOK
 	c.stamps = g.stamped

@@ -90,6 +90,7 @@ func (c *tcpEndpoint) inputSynchronized(p *packet, g *segment) {
 		}
 		g.flags &^= flagSYN // a simultaneous open's answer
 		g.seq++
+		g.window >>= c.sndScale
 	}
 	if g.flags&flagACK == 0 {
 		return

@@ -10,6 +10,8 @@
 package rt
 
 import (
+	"sync/atomic"
+
 	"pith/abi"
 	"pith/kernel/clock"
 	"pith/kernel/cpu"
@@ -93,6 +95,8 @@ func dispatch(f *cpu.Frame) {
 		}
 	case 56:
 		f.AX = clone(f, a, b, c, d, e)
+	case 57, 58, 59, 322, 435:
+		f.AX = noProcess()
 	case 60:
 		exitThread()
 	case 62:
@@ -307,7 +311,7 @@ const cloneThread = 0x10000
 func clone(f *cpu.Frame, flags, stack, parentTID, childTID, tls uintptr) uint64 {
 	const setTLS, parentSetTID, childClearTID = 0x80000, 0x100000, 0x200000
 	if flags&cloneThread == 0 {
-		return fail(eNOSYS) // one program, no processes
+		return noProcess()
 	}
 	child := *f
 	child.AX, child.TLS = 0, 0
@@ -325,6 +329,16 @@ func clone(f *cpu.Frame, flags, stack, parentTID, childTID, tls uintptr) uint64 
 	}
 	return uint64(id)
 }
+
+// noProcess refuses what would start another process, and says so once.
+func noProcess() uint64 {
+	if refused.Swap(1) == 0 {
+		diag.Print("pith: fork and exec are not there on purpose: a unikernel runs one program\n")
+	}
+	return fail(ePERM)
+}
+
+var refused atomic.Uint32
 
 func exitThread() { sched.Threads.Exit() }
 

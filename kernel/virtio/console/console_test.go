@@ -144,7 +144,7 @@ func (h *host) work() {
 			h.input[id] = h.input[id][n:]
 			rx.Push(uint32(c.ID), uint32(n))
 		}
-		rx.Idle()
+		h.sleep(rx, len(h.input[id]) > 0)
 		rx.Publish()
 		for !h.stalled {
 			c := tx.Pop()
@@ -157,11 +157,19 @@ func (h *host) work() {
 			h.written[id].Write(c.Bytes())
 			tx.Push(uint32(c.ID), 0)
 		}
-		tx.Idle()
+		h.sleep(tx, !h.stalled)
 		tx.Publish()
 	}
 	if h.raw.Queue(2).Ready() {
 		h.control(h.raw.Queue(2), h.raw.Queue(3))
+	}
+}
+
+// sleep asks the driver for a notification. If there is something already, which
+// the host wants, it goes round again.
+func (h *host) sleep(q *virtiotest.Queue, wants bool) {
+	if !q.Idle() && wants {
+		h.wake()
 	}
 }
 
@@ -171,7 +179,7 @@ func (h *host) control(to, from *virtiotest.Queue) {
 		h.messages = append(h.messages, fmt.Sprint(le.Uint32(b), le.Uint16(b[4:]), le.Uint16(b[6:])))
 		from.Push(uint32(c.ID), 0)
 	}
-	from.Idle()
+	h.sleep(from, true)
 	from.Publish()
 	for len(h.pending) > 0 {
 		c := to.Pop()
@@ -181,7 +189,7 @@ func (h *host) control(to, from *virtiotest.Queue) {
 		to.Push(uint32(c.ID), uint32(c.Write(h.pending[0])))
 		h.pending = h.pending[1:]
 	}
-	to.Idle()
+	h.sleep(to, len(h.pending) > 0)
 	to.Publish()
 }
 
