@@ -272,7 +272,7 @@ func symbolFile(cache, id string) string {
 // where its last segment ends, and room for page tables, stacks, the heap's
 // first arena and the network's buffers.
 func LeastMemory(segments []elf.Prog64) int64 {
-	const room, unit = 6 << 20, 1 << 20
+	const room, unit = 3 << 20, 1 << 20
 	var end uint64
 	for _, s := range segments {
 		if elf.ProgType(s.Type) == elf.PT_LOAD {

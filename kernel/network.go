@@ -39,7 +39,7 @@ func (m *machine) startNetwork() {
 func (m *machine) attachCards() {
 	var cards []*net.Device
 	m.eachOf(virtio.TypeNet, func(t virtio.Transport) error {
-		d, err := net.New(t, memory{}, net.Options{Queues: sched.Threads.CPUs(), Report: report})
+		d, err := net.New(t, memory{}, net.Options{Queues: sched.Threads.CPUs(), Buffers: buffers(), Report: report})
 		if err == nil {
 			cards = append(cards, d)
 		}
@@ -52,6 +52,12 @@ func (m *machine) attachCards() {
 			complain("network card " + strconv.Itoa(i) + ": " + err.Error())
 		}
 	}
+}
+
+// buffers is how many packets a card may hold: an eighth of the memory.
+func buffers() int {
+	total, _ := rt.Memory()
+	return int(min(4096, total/8/link.BufferSize))
 }
 
 // cardConfig is one RecordNet.

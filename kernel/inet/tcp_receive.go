@@ -256,6 +256,7 @@ func (c *tcpEndpoint) inputFin(b *batch) {
 	c.rcvNxt++
 	c.rcvAdv = later(c.rcvAdv, c.rcvNxt)
 	c.finSeen = true
+	c.dropLater() // nothing can come behind it
 	c.ackNow = true
 	c.wake(syscall.EPOLLIN | syscall.EPOLLRDHUP)
 	switch c.state {

@@ -273,7 +273,6 @@ func TestUDPBroadcastAndMulticast(t *testing.T) {
 		}
 	}
 	group := netip.MustParseAddrPort("239.1.2.3:7")
-	c.sendTo([]byte("early"), group)
 	mreq := append([]byte{239, 1, 2, 3}, 0, 0, 0, 0)
 	if errno := server.ep.SetOption(syscall.IPPROTO_IP, syscall.IP_ADD_MEMBERSHIP, mreq); errno != 0 {
 		t.Fatal(errno)
@@ -282,7 +281,14 @@ func TestUDPBroadcastAndMulticast(t *testing.T) {
 	if n, _, err := server.recvFrom(buf); string(buf[:n]) != "members" {
 		t.Fatalf("%q, %v", buf[:n], err)
 	}
+	groups := &w.b.snapshot.Load().nics[1].groups
+	if !groups.has(fromNetip(group.Addr())) {
+		t.Error("the interface doesn't know of the group")
+	}
 	server.ep.SetOption(syscall.IPPROTO_IP, syscall.IP_DROP_MEMBERSHIP, mreq)
+	if groups.has(fromNetip(group.Addr())) {
+		t.Error("the interface still has the group")
+	}
 
 	server6 := bound(t, w.b, netip.MustParseAddrPort("[::]:9"))
 	mreq6 := make([]byte, 20)

@@ -271,12 +271,16 @@ const (
 	mapNoReplace = 0x100000
 )
 
+// sparse is what the runtime maps at once, writable, without the intent to use
+// it all: its index of the heap is 32 MiB, of which it touches some pages.
+const sparse = 64 << 20
+
 func mmap(addr, size, prot, flags uintptr) uint64 {
 	if flags&mapAnonymous == 0 {
 		return fail(eNODEV)
 	}
 	total, free := mm.Memory.Stats()
-	if prot != 0 && size > total {
+	if prot != 0 && size > total+sparse {
 		diag.Print("pith: out of memory: asked for ")
 		diag.Dec(uint64(size))
 		diag.Print(" bytes at once, used ")

@@ -262,6 +262,7 @@ func TestInterrupts(t *testing.T) {
 				t.Fatal("nothing to take")
 			}
 		}
+		r.q.Mark()
 		r.q.AddOne(segs[0], true)
 		r.q.Publish()
 		done := make(chan bool)
