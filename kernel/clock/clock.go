@@ -10,15 +10,20 @@ package clock
 
 import (
 	"math/bits"
+	"sync/atomic"
 
 	"pith/kernel/apic"
 	"pith/kernel/cpu"
 )
 
-// The conversion that the assembly reads as well: now = scale(tsc) with
-// scale(t) = t*mult >> 32.
+// The conversion that the assembly reads as well: Now is
+// base + (tsc-origin)*mult >> 32. It changes when the counter's frequency becomes
+// known better; sequence is odd meanwhile, so that readers try again.
 var (
+	sequence   atomic.Uint32
 	mult       uint64 // nanoseconds a tick, in 32.32 fixed point
+	origin     uint64 // a value of the counter,
+	base       uint64 // and the nanoseconds since boot that belong to it
 	wallOffset int64  // wall clock minus Now, nanoseconds since 1970
 
 	ticksPerNano uint64 // of the local APIC's timer, 32.32 fixed point
@@ -73,6 +78,9 @@ func fromCPUID() bool {
 	return true
 }
 
+// fromTimer is Source where the local APIC's timer is the measure.
+const fromTimer = "apic timer"
+
 // calibrationTime is how long the counter is compared with the timer, in ns.
 const calibrationTime = 1_000_000
 
@@ -81,22 +89,41 @@ const calibrationTime = 1_000_000
 func calibrate() {
 	const start = ^uint32(0)
 	apic.SetTimer(start)
-	from, t0 := apic.Elapsed(start), cpu.TSC()
-	var to uint32
-	var t1 uint64
-	for to-from < calibrationTime {
-		to, t1 = apic.Elapsed(start), cpu.TSC()
+	from, t0 := sample(start)
+	for apic.Elapsed(start)-from < calibrationTime {
+		cpu.Pause()
 	}
+	to, t1 := sample(start)
 	apic.SetTimer(0)
-	setHz((t1-t0)*timerHz/uint64(to-from), "apic timer")
+	setHz((t1-t0)*timerHz/uint64(to-from), fromTimer)
+}
+
+// sample reads timer and counter at the same moment. A busy host may stop an
+// emulated CPU between the two for milliseconds, so the tightest of several
+// pairs counts.
+func sample(from uint32) (elapsed uint32, tsc uint64) {
+	tightest := ^uint64(0)
+	for range 16 {
+		before := cpu.TSC()
+		e := apic.Elapsed(from)
+		if width := cpu.TSC() - before; width < tightest {
+			tightest, elapsed, tsc = width, e, before+width/2
+		}
+	}
+	return elapsed, tsc
 }
 
 // Now returns nanoseconds since the counter began to count.
-func Now() int64 { return scale(cpu.TSC()) }
-
-func scale(tsc uint64) int64 {
-	hi, lo := bits.Mul64(tsc, mult)
-	return int64(hi<<32 | lo>>32)
+func Now() int64 {
+	for {
+		before := sequence.Load()
+		tsc := cpu.TSC()
+		hi, lo := bits.Mul64(tsc-origin, mult)
+		now := base + (hi<<32 | lo>>32)
+		if before&1 == 0 && sequence.Load() == before {
+			return int64(now)
+		}
+	}
 }
 
 // Wall returns nanoseconds since 1970.

@@ -4,14 +4,22 @@
 // calling convention: DI = id, SI = the result's address, AX = 0. Clobbers
 // AX, CX, DX, R8. It runs on the caller's stack and touches none of it.
 TEXT vdsoGettime<>(SB),NOSPLIT|NOFRAME,$0
+again:
+	MOVL ·sequence(SB), R8
 	LFENCE
 	RDTSC
 	SHLQ $32, DX
 	ORQ  DX, AX
+	SUBQ ·origin(SB), AX
 	MULQ ·mult(SB)
 	SHRQ $32, AX
 	SHLQ $32, DX
-	ORQ  DX, AX    // nanoseconds since boot
+	ORQ  DX, AX
+	ADDQ ·base(SB), AX // nanoseconds since boot
+	TESTL $1, R8       // the conversion was being changed
+	JNE  again
+	CMPL R8, ·sequence(SB)
+	JNE  again
 	TESTL DI, DI   // CLOCK_REALTIME is 0
 	JEQ  wall
 	CMPL DI, $5    // CLOCK_REALTIME_COARSE

@@ -190,7 +190,7 @@ func (s *Scheduler) arm(c *CPU, now int64) {
 		return
 	}
 	c.armed = due
-	apic.SetTimer(clock.TimerTicks(due - now))
+	clock.SetTimer(due-now, c.local.ID == 0)
 }
 
 // SetProfile starts or, with 0, stops profiling ticks on every CPU.
