@@ -254,3 +254,19 @@ func TestStarts(t *testing.T) {
 		}
 	}
 }
+
+// TestMemoryIsProtected: code can't be written, data not run, and what lies
+// near address zero is not there.
+func TestMemoryIsProtected(t *testing.T) {
+	run(t, guest, "--", "code").expect(t, 2, "unexpected fault address")
+	run(t, guest, "--", "data").expect(t, 2, "writable code: permission denied", "unexpected fault address")
+	run(t, guest, "--", "zero").expect(t, 2, "nil pointer dereference")
+}
+
+// TestVectorState: with AVX on, registers survive preemption and signals.
+func TestVectorState(t *testing.T) {
+	t.Setenv("PITH_CPU", "max")
+	for _, cpus := range []string{"1", "4"} {
+		run(t, "--cpus", cpus, "-m", "256", guest, "--", "runtime").expect(t, 0, "sum 40000 cpus "+cpus)
+	}
+}

@@ -23,6 +23,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 var programs = map[string]func(){
@@ -39,6 +40,9 @@ var programs = map[string]func(){
 	"fork":    fork,
 	"profile": profile,
 	"net":     network,
+	"code":    writeCode,
+	"data":    runData,
+	"zero":    func() { fmt.Println(*(*byte)(unsafe.Pointer(uintptr(len(os.Args))))) },
 }
 
 func main() {
@@ -221,4 +225,22 @@ func network() {
 	var d net.Dialer
 	_, err = d.DialContext(ctx, "tcp", "10.0.2.99:9")
 	fmt.Println("cancelled", err != nil)
+}
+
+// writeCode tries to change the program's own code.
+func writeCode() {
+	code := **(**uintptr)(unsafe.Pointer(&[]func(){writeCode}[0]))
+	*(*byte)(unsafe.Pointer(code)) = 0xcc
+	fmt.Println("code was written")
+}
+
+// runData tries to run what is not code, and to make memory that is both.
+func runData() {
+	_, err := syscall.Mmap(-1, 0, 4096, syscall.PROT_READ|syscall.PROT_WRITE|syscall.PROT_EXEC, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	fmt.Println("writable code:", err)
+	data := []byte{0xc3, 0xc3}
+	g := uintptr(unsafe.Pointer(&data[0]))
+	h := &g
+	(*(*func())(unsafe.Pointer(&h)))()
+	fmt.Println("data was run")
 }
