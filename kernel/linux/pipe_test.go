@@ -172,10 +172,10 @@ func TestTimerfd(t *testing.T) {
 	ok(t, fd, errno)
 	defer closeFD(t, fd)
 	set := itimerspec{interval: syscall.Timespec{Nsec: 5e6}, value: syscall.Timespec{Nsec: 1e6}}
+	start := time.Now()
 	_, _, errno = entry(syscall.SYS_TIMERFD_SETTIME, fd, 0, uintptr(unsafe.Pointer(&set)), 0, 0, 0)
 	want(t, errno, 0)
 	p := make([]byte, 8)
-	start := time.Now()
 	for total := uint64(0); total < 4; total += load64(p) {
 		if n, err := Read(int(fd), p); n != 8 || err != nil { // blocks
 			t.Fatal(n, err)
