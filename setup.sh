@@ -11,11 +11,11 @@ run() {
 if command -v apt-get >/dev/null; then
 	run apt-get update -qq
 	run env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
-		ca-certificates make git qemu-system-x86 gdb
+		ca-certificates make git qemu-system-x86 gdb iproute2
 elif command -v dnf >/dev/null; then
 	run dnf install -y -q make git qemu-system-x86-core gdb
 elif command -v pacman >/dev/null; then
-	run pacman -Sy --needed --noconfirm make git qemu-system-x86 gdb
+	run pacman -Sy --needed --noconfirm make git qemu-system-x86 gdb iproute2
 elif command -v brew >/dev/null; then
 	brew install qemu go
 fi

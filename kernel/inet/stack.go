@@ -229,6 +229,7 @@ func (s *Stack) Attach(name string, dev link.Device, conf socket.InterfaceConfig
 	})
 	for _, q := range n.queues {
 		go q.run()
+		go q.flusher()
 	}
 	n.begin(conf)
 	return nil
@@ -239,6 +240,11 @@ func (s *Stack) Attach(name string, dev link.Device, conf socket.InterfaceConfig
 func (s *Stack) Close() {
 	s.closed.Store(true)
 	s.timers.close()
+	for _, n := range s.snapshot.Load().nics {
+		for _, q := range n.queues {
+			token(q.wake)
+		}
+	}
 }
 
 // Socket implements socket.Stack.

@@ -2,7 +2,6 @@ package linux
 
 import (
 	"strconv"
-	"syscall"
 	"time"
 
 	"pith/kernel/fs"
@@ -229,15 +228,14 @@ func identifier() []byte {
 	config.Random(raw[:])
 	raw[6] = raw[6]&0x0f | 0x40
 	raw[8] = raw[8]&0x3f | 0x80
-	const digits = "0123456789abcdef"
-	var text []byte
+	var p prose
 	for i, b := range raw {
 		if i == 4 || i == 6 || i == 8 || i == 10 {
-			text = append(text, '-')
+			p.add("-")
 		}
-		text = append(text, digits[b>>4], digits[b&15])
+		p.hex(b)
 	}
-	return append(text, '\n')
+	return *p.add("\n")
 }
 
 func randomUUID() []byte { return identifier() }
@@ -247,41 +245,3 @@ func randomUUID() []byte { return identifier() }
 var bootIdentifier = once(identifier)
 
 func bootID() []byte { return bootIdentifier() }
-
-func procNetDev() []byte {
-	var p prose
-	p.add("Inter-|   Receive                                                |  Transmit\n")
-	p.add(" face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n")
-	if s := stack(); s != nil {
-		for _, i := range s.Interfaces() {
-			p.add(i.Name).add(": 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n")
-		}
-	}
-	return p
-}
-
-func procIfInet6() []byte {
-	var p prose
-	s := stack()
-	if s == nil {
-		return p
-	}
-	const digits = "0123456789abcdef"
-	hex := func(b byte) { p = append(p, digits[b>>4], digits[b&15]) }
-	for _, i := range s.Interfaces() {
-		for _, a := range i.Addrs {
-			if !a.Addr().Is6() {
-				continue
-			}
-			for _, b := range a.Addr().As16() {
-				hex(b)
-			}
-			for _, b := range []byte{byte(i.Index), byte(a.Bits()), scopeOf(a.Addr()), syscall.IFA_F_PERMANENT} {
-				p.add(" ")
-				hex(b)
-			}
-			p.add(" ").add(i.Name).add("\n")
-		}
-	}
-	return p
-}

@@ -14,10 +14,12 @@ type address struct {
 	stack bool
 }
 
-// Addresses that no program can mean.
+// Addresses below lowest and from highest on are no program's memory. One in
+// between that is not mapped ends in the fault that the program's own access
+// would end in.
 const (
-	lowest  = 4096
-	highest = 1 << 47 // user half of 48-bit canonical addresses
+	lowest  = 1 << 16 // where a Linux process may map at the earliest (vm.mmap_min_addr)
+	highest = 1 << 47 // end of the user half of 48-bit canonical addresses
 )
 
 // address makes an address of a pointer that the caller passed.

@@ -1,0 +1,123 @@
+package linux
+
+import "syscall"
+
+func sysStat(c call) (uintptr, Errno) { return c.fstatat(cwd, c.a1, c.a2, 0) }
+
+func sysLstat(c call) (uintptr, Errno) { return c.fstatat(cwd, c.a1, c.a2, atSymlinkNo) }
+
+func sysNewfstatat(c call) (uintptr, Errno) { return c.fstatat(c.a1, c.a2, c.a3, c.a4) }
+
+func (c call) fstatat(dirfd, p, buf, flags uintptr) (uintptr, Errno) {
+	if flags&^(atSymlinkNo|atNoAutomount|atEmptyPath) != 0 {
+		return 0, syscall.EINVAL
+	}
+	st, errno := c.stat(dirfd, p, flags)
+	if errno != 0 {
+		return 0, errno
+	}
+	return 0, put(c.address(buf), &st)
+}
+
+// stat finds out what stat(2) reports about a path argument.
+func (c call) stat(dirfd, p, flags uintptr) (st syscall.Stat_t, errno Errno) {
+	if flags&atEmptyPath != 0 && c.emptyPath(p) && int32(dirfd) != atFdcwd {
+		f, errno := open(dirfd)
+		if errno != 0 {
+			return st, errno
+		}
+		errno = f.stat(&st)
+		return st, errno
+	}
+	node, errno := c.node(dirfd, p, flags)
+	if errno == 0 {
+		node.Stat(&st)
+	}
+	return st, errno
+}
+
+// emptyPath reports whether a path argument is "" (or nil, since Linux 6.11).
+func (c call) emptyPath(p uintptr) bool {
+	if p == 0 {
+		return true
+	}
+	name, errno := text(c.address(p), maxText)
+	return errno == 0 && name == ""
+}
+
+func sysFstat(c call) (uintptr, Errno) {
+	f, errno := open(c.a1)
+	if errno != 0 {
+		return 0, errno
+	}
+	var st syscall.Stat_t
+	if errno := f.stat(&st); errno != 0 {
+		return 0, errno
+	}
+	return 0, put(c.address(c.a2), &st)
+}
+
+// statx is struct statx of statx(2).
+type statx struct {
+	mask, blksize                            uint32
+	attributes                               uint64
+	nlink, uid, gid                          uint32
+	mode                                     uint16
+	_                                        uint16
+	ino, size, blocks, attributesMask        uint64
+	atime, btime, ctime, mtime               statxTime
+	rdevMajor, rdevMinor, devMajor, devMinor uint32
+	_                                        [14]uint64
+}
+
+type statxTime struct {
+	sec  int64
+	nsec uint32
+	_    int32
+}
+
+const statxBasic = 0x7ff // STATX_BASIC_STATS
+
+func sysStatx(c call) (uintptr, Errno) {
+	st, errno := c.stat(c.a1, c.a2, c.a3&(atSymlinkNo|atEmptyPath))
+	if errno != 0 {
+		return 0, errno
+	}
+	x := statx{
+		mask: statxBasic, blksize: uint32(st.Blksize), nlink: uint32(st.Nlink), uid: st.Uid, gid: st.Gid,
+		mode: uint16(st.Mode), ino: st.Ino, size: uint64(st.Size), blocks: uint64(st.Blocks),
+		atime:     statxTime{sec: st.Atim.Sec, nsec: uint32(st.Atim.Nsec)},
+		ctime:     statxTime{sec: st.Ctim.Sec, nsec: uint32(st.Ctim.Nsec)},
+		mtime:     statxTime{sec: st.Mtim.Sec, nsec: uint32(st.Mtim.Nsec)},
+		rdevMajor: uint32(st.Rdev >> 8), rdevMinor: uint32(st.Rdev & 0xff), devMinor: uint32(st.Dev),
+	}
+	return 0, put(c.address(c.a5), &x)
+}
+
+// statfsMagic is tmpfs's f_type.
+const statfsMagic = 0x01021994
+
+func sysStatfs(c call) (uintptr, Errno) {
+	if _, errno := c.node(cwd, c.a1, 0); errno != 0 {
+		return 0, errno
+	}
+	return 0, putStatfs(c.address(c.a2))
+}
+
+func sysFstatfs(c call) (uintptr, Errno) {
+	if _, errno := open(c.a1); errno != 0 {
+		return 0, errno
+	}
+	return 0, putStatfs(c.address(c.a2))
+}
+
+func putStatfs(a address) Errno {
+	limit, used := tree.Usage()
+	s := syscall.Statfs_t{
+		Type: statfsMagic, Bsize: 4096, Frsize: 4096, Namelen: 255,
+		Blocks: uint64(limit / 4096), Bfree: uint64((limit - used) / 4096),
+		Files: 1 << 32, Ffree: 1<<32 - tree.Files(),
+	}
+	s.Bavail = s.Bfree
+	return put(a, &s)
+}

@@ -1,0 +1,135 @@
+package test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// clientVariable makes the test binary a client: it holds that many connections
+// to an address open at the same time. Its value is "address count".
+const clientVariable = "PITH_TEST_CLIENT"
+
+// TestThousandsOfConnections holds thousands of connections open at once, over
+// a tap device in a network namespace of its own, by IPv4 and by IPv6.
+func TestThousandsOfConnections(t *testing.T) {
+	const connections = "3000"
+	ns := namespace(t)
+	cmd := exec.Command("ip", "netns", "exec", ns, command, "run", "--rm", "-m", "256", "--cpus", "2",
+		"--net", "tap:tap0", "--addr", "10.0.0.5/24", "--addr", "fd00:7::5/64", guest, "--", "serve")
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		cmd.Process.Signal(syscall.SIGTERM)
+		cmd.Wait()
+		if t.Failed() {
+			t.Logf("the machine said:\n%s", out.String())
+		}
+	}()
+	for _, addr := range []string{"10.0.0.5:80", "[fd00:7::5]:80"} {
+		client := exec.Command("ip", "netns", "exec", ns, os.Args[0])
+		client.Env = append(os.Environ(), clientVariable+"="+addr+" "+connections)
+		if said, err := client.CombinedOutput(); err != nil {
+			t.Errorf("the client of %s: %v\n%s", addr, err, said)
+		}
+	}
+}
+
+// namespace makes a network namespace with a tap device at 10.0.0.1/24 and
+// fd00:7::1/64, and removes it at the end.
+func namespace(t *testing.T) string {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		t.Skip("a network namespace takes root")
+	}
+	if _, err := exec.LookPath("ip"); err != nil {
+		t.Skip("iproute2's ip is not installed")
+	}
+	ns := fmt.Sprintf("pith-test-%d", os.Getpid())
+	ip := func(args ...string) {
+		t.Helper()
+		if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+			t.Fatalf("ip %s: %v\n%s", strings.Join(args, " "), err, out)
+		}
+	}
+	ip("netns", "add", ns)
+	t.Cleanup(func() { exec.Command("ip", "netns", "del", ns).Run() })
+	ip("-n", ns, "link", "set", "lo", "up")
+	ip("-n", ns, "tuntap", "add", "tap0", "mode", "tap")
+	ip("-n", ns, "addr", "add", "10.0.0.1/24", "dev", "tap0")
+	ip("-n", ns, "addr", "add", "fd00:7::1/64", "dev", "tap0", "nodad")
+	ip("-n", ns, "link", "set", "tap0", "up")
+	return ns
+}
+
+// beClient is the client's whole life; it returns an exit code.
+func beClient(what string) int {
+	addr, text, _ := strings.Cut(what, " ")
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		fmt.Println(err)
+		return 2
+	}
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		c, err := net.DialTimeout("tcp", addr, time.Second)
+		if err == nil {
+			c.Close()
+			break
+		}
+		if time.Now().After(end) {
+			fmt.Println("no answer:", err)
+			return 1
+		}
+	}
+	conns := make([]net.Conn, n)
+	var failed atomic.Int64
+	each := func(f func(i int) error) {
+		var wg sync.WaitGroup
+		for i := range conns {
+			wg.Add(1)
+			go func() {
+				defer wg.Done()
+				if err := f(i); err != nil && failed.Add(1) < 4 {
+					fmt.Println("connection", i, err)
+				}
+			}()
+		}
+		wg.Wait()
+	}
+	each(func(i int) (err error) { conns[i], err = net.DialTimeout("tcp", addr, patience); return err })
+	each(func(i int) error { return ask(conns[i], i) })
+	fmt.Println(failed.Load(), "of", n, "failed")
+	return min(int(failed.Load()), 1)
+}
+
+// ask sends one request over an open connection and checks the answer.
+func ask(c net.Conn, i int) error {
+	if c == nil {
+		return nil // counted already
+	}
+	c.SetDeadline(time.Now().Add(patience))
+	fmt.Fprintf(c, "GET /%d HTTP/1.1\r\nHost: guest\r\n\r\n", i)
+	r, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		return err
+	}
+	body, err := io.ReadAll(r.Body)
+	if want := fmt.Sprintf("hello from /%d\n", i); err == nil && string(body) != want {
+		return fmt.Errorf("answer %q, want %q", body, want)
+	}
+	return err
+}
