@@ -27,12 +27,17 @@ func init() {
 // start brings up devices and the system-call layer, one step a line.
 func start() {
 	m := &machine{}
+	boot.Stamp(5, "upper")
 	m.readBlock()
 	m.findDevices()
+	boot.Stamp(6, "devices")
 	m.openEntropy()
 	m.openConsole()
+	boot.Stamp(7, "console")
 	m.startLinux()
+	boot.Stamp(8, "linux")
 	m.startNetwork()
+	boot.Stamp(9, "network")
 	m.listenControl()
 }
 

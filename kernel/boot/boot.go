@@ -164,6 +164,9 @@ func (m *Machine) runProgram() {
 	idle()
 }
 
+// Stamp is stamp for the upper half.
+func Stamp(n uint64, name string) { stamp(n, name) }
+
 // stamp notes how far the start is; the machine's driver shows it on request.
 func stamp(n uint64, name string) {
 	if Here.Block.Trace {

@@ -11,8 +11,12 @@ const pageSize = 4096
 // maxSize is the largest size of a file, in bytes.
 const maxSize = 1 << 43
 
-// blockPages is how many pages' addresses are held together.
-const blockPages = 512
+// blockPages is how many pages' addresses are held together, blockSize the
+// bytes that they stand for.
+const (
+	blockPages = 512
+	blockSize  = blockPages * pageSize
+)
 
 type (
 	page  [pageSize]byte
@@ -99,7 +103,7 @@ func (d *data) at(off int64) (piece []byte, left int) {
 		return p[in:][:left], left
 	}
 	if off >= int64(len(d.packed)) {
-		return nil, left
+		return nil, d.hole(off, left)
 	}
 	if d.taken == 0 { // untouched: all of it lies in one piece
 		piece = d.packed[off:min(int64(len(d.packed)), d.size)]
@@ -107,6 +111,15 @@ func (d *data) at(off int64) (piece []byte, left int) {
 	}
 	piece = d.packed[off:min(off+int64(left), int64(len(d.packed)))]
 	return piece, len(piece)
+}
+
+// hole returns how many bytes from off on are a hole for certain: left, or all
+// up to the end of the block if nothing of it is there.
+func (d *data) hole(off int64, left int) int {
+	if d.blocks[off/blockSize] != nil {
+		return left
+	}
+	return int(min(blockSize-off%blockSize, d.size-off))
 }
 
 // WriteAt puts p into the file at off, or at the end if add is set, and
@@ -308,9 +321,14 @@ func (n *Node) back(off, size int64) Errno {
 
 // zero makes [from, to) read as zeros. The caller holds n.mu.
 func (n *Node) zero(from, to int64) {
+	d := &n.data
 	for from < to {
 		next := min((from/pageSize+1)*pageSize, to)
-		n.zeroInPage(from, next)
+		if d.shared == nil && from >= int64(len(d.packed)) && d.blocks[from/blockSize] == nil {
+			next = min((from/blockSize+1)*blockSize, to) // a hole already
+		} else {
+			n.zeroInPage(from, next)
+		}
 		from = next
 	}
 }

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"pith/kernel/link"
+	"pith/kernel/socket"
 )
 
 // These tests talk to Linux's own stack. The Linux side is this same test binary, started in
@@ -236,37 +237,30 @@ func dialer(t testing.TB, s *Stack) func(context.Context, string, string) (net.C
 var interopCases = []struct {
 	name     string
 	features link.Features
-	netem    string
-	loss     float64
+	weather  weather
 	big      int
 }{
 	{name: "plain", big: 8 << 20},
 	{name: "offload", features: full, big: 16 << 20},
-	{name: "loss", netem: "loss 2%", loss: 0.02, big: 1 << 20},
-	{name: "delay", features: full, netem: "delay 5ms 1ms", big: 4 << 20},
-	{name: "bad", features: full, netem: "delay 2ms loss 1% duplicate 1% reorder 5% corrupt 0.5%", loss: 0.01, big: 1 << 20},
+	{name: "loss", weather: weather{loss: 0.02}, big: 1 << 20},
+	{name: "delay", features: full, weather: weather{delay: 5 * time.Millisecond}, big: 4 << 20},
+	{name: "reordering", weather: weather{reorder: 0.05}, big: 2 << 20},
+	{name: "bad", weather: weather{loss: 0.01, duplicate: 0.01, reorder: 0.05, corrupt: 0.005, delay: time.Millisecond}, big: 1 << 20},
 }
 
-func interopWorld(t *testing.T, features link.Features, netem string, loss float64) (*Stack, string) {
+// interopWorld is a stack, and a namespace in which Linux is its neighbour.
+func interopWorld(t *testing.T, features link.Features, w weather) (*Stack, string) {
 	d, ns := namespace(t, features)
-	d.loss = loss
+	d.weather = w
 	s := newStack(t, Config{})
 	attach(t, s, d, "10.8.0.2/24", "fd08::2/64")
-	if netem != "" {
-		if _, err := exec.LookPath("tc"); err != nil {
-			t.Skip("needs tc (iproute2)")
-		}
-		if out, err := exec.Command("ip", strings.Fields("netns exec "+ns+" tc qdisc add dev tap0 root netem limit 10000 "+netem)...).CombinedOutput(); err != nil {
-			t.Skipf("no netem in this kernel: %s", out)
-		}
-	}
 	return s, ns
 }
 
 func TestLinuxClient(t *testing.T) {
 	for _, c := range interopCases {
 		t.Run(c.name, func(t *testing.T) {
-			s, ns := interopWorld(t, c.features, c.netem, c.loss)
+			s, ns := interopWorld(t, c.features, c.weather)
 			for _, base := range []string{"10.8.0.2", "[fd08::2]"} {
 				at := netip.MustParseAddrPort(base + ":80")
 				l := listen(t, s, at, 128)
@@ -292,7 +286,7 @@ func (s *Stack) summary() string {
 func TestLinuxServer(t *testing.T) {
 	for _, c := range interopCases {
 		t.Run(c.name, func(t *testing.T) {
-			s, ns := interopWorld(t, c.features, c.netem, c.loss)
+			s, ns := interopWorld(t, c.features, c.weather)
 			startServer(t, ns)
 			for _, base := range []string{"10.8.0.1:8000", "[fd08::1]:8000"} {
 				for _, keep := range []bool{true, false} {
@@ -324,24 +318,25 @@ func startServer(t *testing.T, ns string) {
 }
 
 func TestLinuxPing(t *testing.T) {
-	if _, err := exec.LookPath("ping"); err != nil {
-		t.Skip("needs ping")
+	ping := "ping"
+	if _, err := exec.LookPath(ping); err != nil {
+		if _, err := exec.LookPath("busybox"); err != nil {
+			t.Skip("needs ping or busybox")
+		}
+		ping = "busybox ping"
 	}
-	_, ns := interopWorld(t, link.Features{}, "", 0)
+	_, ns := interopWorld(t, link.Features{}, weather{})
 	for _, line := range []string{
-		"ping -c 3 -i 0.2 -W 2 10.8.0.2",
-		"ping -c 3 -i 0.2 -W 2 -s 4000 10.8.0.2",
-		"ping -c 3 -i 0.2 -W 2 fd08::2",
-		"ping -c 3 -i 0.2 -W 2 -s 4000 fd08::2",
+		"-c 2 -W 2 10.8.0.2", "-c 2 -W 2 -s 4000 10.8.0.2", "-c 2 -W 2 fd08::2", "-c 2 -W 2 -s 4000 fd08::2",
 	} {
-		if out := inNamespace(t, ns, line); !strings.Contains(out, " 0% packet loss") {
+		if out := inNamespace(t, ns, ping+" "+line); !strings.Contains(out, " 0% packet loss") {
 			t.Errorf("%s:\n%s", line, out)
 		}
 	}
 }
 
 func TestLinuxUDP(t *testing.T) {
-	s, ns := interopWorld(t, full, "", 0)
+	s, ns := interopWorld(t, full, weather{})
 	startServer(t, ns)
 	for _, base := range []string{"10.8.0.1:8000", "[fd08::1]:8000"} {
 		to := netip.MustParseAddrPort(base)
@@ -373,4 +368,34 @@ func TestLinuxUDP(t *testing.T) {
 	if err := c.connect(netip.MustParseAddrPort("10.8.0.1:9")); err != syscall.ECONNREFUSED {
 		t.Fatalf("closed port: %v", err)
 	}
+}
+
+// TestLinuxDHCP asks busybox's server for a lease, over its raw sockets.
+func TestLinuxDHCP(t *testing.T) {
+	if out, err := exec.Command("busybox", "udhcpd", "--help").CombinedOutput(); err != nil && !strings.Contains(string(out), "Usage") {
+		t.Skip("needs busybox with udhcpd")
+	}
+	d, ns := namespace(t, full)
+	dir := t.TempDir()
+	conf := fmt.Sprintf("start 10.8.0.50\nend 10.8.0.50\ninterface tap0\nlease_file %s/leases\npidfile %s/pid\n"+
+		"option subnet 255.255.255.0\noption router 10.8.0.1\noption dns 10.8.0.1\noption lease 600\n", dir, dir)
+	os.WriteFile(dir+"/leases", nil, 0o600)
+	if err := os.WriteFile(dir+"/conf", []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server := exec.Command("ip", "netns", "exec", ns, "busybox", "udhcpd", "-f", dir+"/conf")
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { server.Process.Kill(); server.Wait() })
+	s := newStack(t, Config{Hostname: "pith"})
+	if err := s.Attach("eth0", d, socket.InterfaceConfig{DHCP: true, SLAAC: true}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the lease is there", func() bool { return s.snapshot.Load().isLocal(v4(0x0a080032)) })
+	if fmt.Sprint(s.Nameservers()) != "[10.8.0.1]" {
+		t.Error(s.Nameservers())
+	}
+	startServer(t, ns)
+	dial(t, s, netip.MustParseAddrPort("10.8.0.1:8000")).ep.Close()
 }

@@ -17,10 +17,14 @@ const (
 	// flushPatience is how long a sender relies on the receive goroutine to flush,
 	// in nanoseconds.
 	flushPatience = 100e3
-	// flushInterval is the least time between two flushes by senders, in nanoseconds.
-	// To tell the device costs an exit of the virtual machine, more than all else that is
-	// done for a small packet; frames that follow each other closely share one.
-	flushInterval = 50e3
+	// To tell the device of frames costs an exit of the virtual machine, 2 µs or
+	// (emulated, on a busy host) 30 µs, more than all else that is done for a small
+	// packet. So frames that follow each other closely share one: senders spend
+	// at most one part in flushShare of the time on it. flushMin and flushMax bound the
+	// interval that follows, in nanoseconds.
+	flushShare = 16
+	flushMin   = 20e3
+	flushMax   = 500e3
 	// queueBits is how many queues batch.dirty can tell apart; the loopback has
 	// the 64th bit. Queues that share a bit are flushed together.
 	queueBits = 63
@@ -37,11 +41,12 @@ type queue struct {
 	active atomic.Bool
 	since  atomic.Int64
 
-	// flushed is when a sender last told the device; pending is since when one has
-	// left that to the flusher, or 0.
-	flushed atomic.Int64
-	pending atomic.Int64
-	wake    chan struct{} // a token for the flusher
+	// flushed is when a sender last told the device, interval how long the next is to
+	// wait; pending is since when one has left that to the flusher, or 0.
+	flushed  atomic.Int64
+	interval atomic.Int64
+	pending  atomic.Int64
+	wake     chan struct{} // a token for the flusher
 
 	// relief gets a token when a program has made room in a queue that was full.
 	relief chan struct{}
@@ -128,25 +133,32 @@ func (q *queue) flush(now int64) {
 	if q.active.Load() && now-q.since.Load() < flushPatience {
 		return
 	}
-	if now-q.flushed.Load() >= flushInterval {
-		q.kick(now)
+	interval := q.interval.Load()
+	if now-q.flushed.Load() >= interval {
+		q.kick()
 		return
 	}
 	// Whoever finds pending set has put his frame on the ring before, and the
 	// flusher clears it before it flushes.
 	switch first := q.pending.Load(); {
-	case first != 0 && now-first >= flushInterval:
-		q.kick(now)
+	case first != 0 && now-first >= interval:
+		q.kick()
 	case first == 0 && q.pending.CompareAndSwap(0, now):
 		token(q.wake)
 	}
 }
 
-// kick tells the device.
-func (q *queue) kick(now int64) {
+// kick tells the device, and learns what that costs.
+func (q *queue) kick() {
+	clock := q.nic.s.conf.Now
 	q.pending.Store(0)
-	q.flushed.Store(now)
+	before := clock()
 	q.nic.dev.Flush(q.index)
+	after := clock()
+	q.flushed.Store(after)
+	old := q.interval.Load()
+	fresh := min((after-before)*flushShare, flushMax) // a pre-emption is not what it costs
+	q.interval.Store(max(old+(fresh-old)/8, flushMin))
 }
 
 // flusher is the goroutine that flushes for senders. It lets the others go first
@@ -161,7 +173,7 @@ func (q *queue) flusher() {
 		}
 		runtime.Gosched()
 		if q.pending.Load() != 0 {
-			q.kick(q.nic.s.conf.Now())
+			q.kick()
 		}
 	}
 }

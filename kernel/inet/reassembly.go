@@ -12,7 +12,8 @@ const (
 	// fragmentLifetime is how long an incomplete packet waits, in nanoseconds.
 	fragmentLifetime = 30e9
 	// maxIncomplete bounds how many packets wait, maxPieces how many fragments one
-	// may have, maxFragmentMemory the memory of them all in bytes.
+	// may have, maxFragmentMemory the memory of them all in bytes (and no more than
+	// an eighth of Config.Memory).
 	maxIncomplete     = 64
 	maxPieces         = 64
 	maxFragmentMemory = 512 << 10
@@ -47,12 +48,14 @@ type reassembler struct {
 	mu      sync.Mutex
 	packets map[fragmentKey]*incomplete
 	memory  int
+	limit   int
 	timer   timer
 }
 
 func (r *reassembler) init(s *Stack) {
 	r.s = s
 	r.packets = make(map[fragmentKey]*incomplete)
+	r.limit = min(maxFragmentMemory, s.conf.Memory/8)
 }
 
 // reassemble takes one fragment: bytes from offset at on. Once the packet is
@@ -98,7 +101,7 @@ func (p *packet) reassemble(key fragmentKey, at int, more bool) {
 
 // open makes room for a new packet. Called with mu held.
 func (r *reassembler) open(key fragmentKey, b *batch) *incomplete {
-	for len(r.packets) >= maxIncomplete || r.memory > maxFragmentMemory {
+	for len(r.packets) >= maxIncomplete || r.memory > r.limit {
 		r.dropOldest()
 	}
 	d := &incomplete{total: -1, expires: b.now + fragmentLifetime}

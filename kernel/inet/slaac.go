@@ -89,6 +89,7 @@ func (v *slaac) start() {
 func (v *slaac) claim(b *batch, a address) {
 	v.claims[a] = b.now + claimTime
 	v.nic.claimAddress(b, a)
+	v.nic.report(b, a.solicitedNode(), true) // for switches that watch (RFC 4861, section 7.2.1)
 	b.s.timers.arm(&v.timer, v, b.now+claimTime)
 }
 

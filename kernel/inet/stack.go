@@ -13,9 +13,10 @@
 // One goroutine a device queue takes up to 64 frames from the ring, brings each
 // as far as its endpoint, sends the acknowledgements that are due, and tells the
 // device once about all frames that came of it. A program's Send builds headers
-// and payload in place in a device Buffer and hands it to the ring itself; its
+// and payload in place in a device Buffer and puts it on the ring itself; its
 // Receive copies out of the Buffers that the device wrote. No goroutine lies
-// between. A batch reads the clock once, and nothing on these ways allocates.
+// between. Senders share the telling of the device where they follow each other closely
+// (queue.flush). A batch reads the clock once, and nothing on these ways allocates.
 //
 // # Locks
 //

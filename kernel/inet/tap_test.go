@@ -33,13 +33,20 @@ type tap struct {
 	mac      [6]byte
 	features link.Features
 	pool     *link.Pool
-	loss     float64 // of what the stack sends
+	weather  weather
 
 	mu     sync.Mutex
 	random *rand.Rand
+	held   *func() // lets a frame go that waits to be overtaken
 	rx     []looped
 	ready  chan struct{}
 	closed chan struct{}
+}
+
+// weather is what happens to frames on their way, in both directions.
+type weather struct {
+	loss, duplicate, reorder, corrupt float64
+	delay                             time.Duration
 }
 
 // namespace makes a network namespace with a TAP at 10.8.0.1/24 and fd08::1/64, and gives the
@@ -147,15 +154,81 @@ func (d *tap) read() {
 		if f == nil {
 			continue
 		}
-		d.mu.Lock()
-		if len(d.rx) < 1024 {
-			d.rx = append(d.rx, looped{f, o})
-		} else {
-			f.Free()
-		}
-		d.mu.Unlock()
-		post(d.ready)
+		d.through(looped{f, o}, d.arrive)
 	}
+}
+
+// arrive queues a frame for the stack.
+func (d *tap) arrive(p looped) {
+	d.mu.Lock()
+	if len(d.rx) < 4096 {
+		d.rx = append(d.rx, p)
+	} else {
+		p.frame.Free()
+	}
+	d.mu.Unlock()
+	post(d.ready)
+}
+
+// through lets the weather happen to a frame, and hands on what is left of it.
+func (d *tap) through(p looped, on func(looped)) {
+	w := &d.weather
+	d.mu.Lock()
+	chance := func(p float64) bool { return p > 0 && d.random.Float64() < p }
+	lost, twice, hold, corrupt := chance(w.loss), chance(w.duplicate), chance(w.reorder), chance(w.corrupt)
+	at := d.random.Intn(max(p.frame.Len-ethernetLen, 1))
+	late := d.held
+	d.held = nil
+	if hold && late == nil && !lost {
+		release := func() { on(p) }
+		d.held = &release
+	}
+	mine := d.held
+	d.mu.Unlock()
+	if corrupt && !p.offload.NeedsChecksum {
+		p.frame.Bytes()[ethernetLen+at] ^= 4
+		p.offload.ChecksumValid = false
+	}
+	send := func(p looped) {
+		if w.delay > 0 {
+			time.AfterFunc(w.delay, func() { on(p) })
+			return
+		}
+		on(p)
+	}
+	switch {
+	case lost:
+		p.frame.Free()
+	case mine != nil:
+		// Until the next one has passed, or for a while.
+		time.AfterFunc(10*time.Millisecond, func() {
+			d.mu.Lock()
+			still := d.held == mine
+			if still {
+				d.held = nil
+			}
+			d.mu.Unlock()
+			if still {
+				(*mine)()
+			}
+		})
+		return
+	case twice:
+		c := looped{d.copyOf(p.frame), p.offload}
+		send(p)
+		send(c)
+	default:
+		send(p)
+	}
+	if late != nil {
+		(*late)()
+	}
+}
+
+func (d *tap) copyOf(f *link.Buffer) *link.Buffer {
+	c := d.pool.Get()
+	copyChain(d, c, f, 0, chainLen(f))
+	return c
 }
 
 func (d *tap) decode(b []byte) (*link.Buffer, link.Offload) {
@@ -187,13 +260,14 @@ func (d *tap) Alloc() *link.Buffer     { return d.pool.Get() }
 func (d *tap) Flush(int)               {}
 
 func (d *tap) Transmit(_ int, f *link.Buffer, o link.Offload) bool {
+	d.through(looped{f, o}, d.write)
+	return true
+}
+
+// write gives a frame to Linux.
+func (d *tap) write(p looped) {
+	f, o := p.frame, p.offload
 	defer f.Free()
-	d.mu.Lock()
-	lost := d.loss > 0 && d.random.Float64() < d.loss
-	d.mu.Unlock()
-	if lost {
-		return true
-	}
 	var h [vnetHeader]byte
 	if o.NeedsChecksum {
 		h[0] = 1
@@ -212,8 +286,7 @@ func (d *tap) Transmit(_ int, f *link.Buffer, o link.Offload) bool {
 	for b := f; b != nil; b = b.Next {
 		out.Write(b.Bytes())
 	}
-	_, err := d.file.Write(out.Bytes())
-	return err == nil
+	d.file.Write(out.Bytes()) // what Linux has no room for is lost
 }
 
 func (d *tap) Poll(_, budget int, deliver func(*link.Buffer, link.Offload)) int {

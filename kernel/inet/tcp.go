@@ -155,6 +155,7 @@ func newTCP(s *Stack, family int) *tcpEndpoint {
 	c.keepIdle, c.keepInterval, c.keepCount = 7200e9, 75e9, 9
 	c.rto = initialRTO
 	c.pingPong = true
+	c.threshold = dupThreshold
 	return c
 }
 

@@ -300,6 +300,7 @@ func (c *tcpEndpoint) advanceState(b *batch) bool {
 		return false
 	case stateLastAck:
 		c.detach()
+		c.wake(c.readiness())
 		return false
 	}
 	return true

@@ -14,7 +14,11 @@ const (
 )
 
 const (
+	// dupThreshold is how many segments must arrive behind a missing one before it
+	// counts as lost. It doubles up to maxThreshold where that was wrong because the
+	// network reorders.
 	dupThreshold = 3
+	maxThreshold = 96
 	// maxSacked bounds the ranges that a peer can make us remember.
 	maxSacked = 256
 )
@@ -23,6 +27,7 @@ type recovery struct {
 	sacked      []span // what the peer has beyond sndUna, sorted
 	sackedBytes int
 	dupAcks     int
+	threshold   int // see dupThreshold
 	mode        repairMode
 	recoverSeq  uint32 // acknowledged, it ends the repair
 	highRxt     uint32 // everything lost before it has been sent again
@@ -110,7 +115,7 @@ func (c *tcpEndpoint) lostEdge() uint32 {
 	bytes := 0
 	for i := len(c.sacked) - 1; i >= 0; i-- {
 		bytes += c.sacked[i].len()
-		if bytes > (dupThreshold-1)*c.mss || len(c.sacked)-i >= dupThreshold {
+		if bytes > (c.threshold-1)*c.mss || len(c.sacked)-i >= c.threshold {
 			return later(edge, c.sacked[i].start)
 		}
 	}
@@ -168,7 +173,7 @@ func (c *tcpEndpoint) detectLoss(b *batch) {
 	if c.mode != repairNone || c.inFlight() == 0 {
 		return
 	}
-	lost := c.dupAcks >= dupThreshold && !c.sackOK || len(c.sacked) > 0 && c.lostEdge() != c.sndUna
+	lost := c.dupAcks >= c.threshold && !c.sackOK || len(c.sacked) > 0 && c.lostEdge() != c.sndUna
 	if !lost {
 		return
 	}
@@ -220,6 +225,9 @@ func (c *tcpEndpoint) endRepair() {
 
 // undo takes back what a spurious repair did to the congestion window.
 func (c *tcpEndpoint) undo() {
+	if c.mode == repairFast {
+		c.threshold = min(2*c.threshold, maxThreshold)
+	}
 	c.s.stats.SpuriousRepairs.Add(1)
 	c.cwnd = max(c.cwnd, c.undoCwnd)
 	c.ssthresh = max(c.ssthresh, c.undoThresh)

@@ -12,7 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"pith/kernel/link"
 	"pith/kernel/link/linktest"
 )
 
@@ -88,9 +87,7 @@ func exchange(t *testing.T, a, b *sock, n int) {
 	var ab, ba result
 	run(a, b, 11, &ab, &wg)
 	run(b, a, 22, &ba, &wg)
-	stop := time.AfterFunc(10*time.Second, func() { println(dump(a)); println(dump(b)) })
 	wg.Wait()
-	stop.Stop()
 	for i, r := range []result{ab, ba} {
 		if r.err != nil {
 			t.Fatalf("direction %d: %v", i, r.err)
@@ -153,15 +150,4 @@ func TestTCPLoopback(t *testing.T) {
 			exchange(t, client, server, 8<<20)
 		})
 	}
-}
-
-var _ = link.Features{}
-
-func dump(s *sock) string {
-	c := s.ep.(*tcpEndpoint)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return fmt.Sprintf("state %d una+%d nxt+%d out %d wnd %d cwnd %d mss %d ssthresh %d mode %d rtoAt %d kind %d at %d now %d in %d rcvbuf %d adv %d later %d want %v unacked %d delack %d closing %v fin %v ackNow %v q %v retries %d", c.state,
-		c.sndUna-c.out.base, c.sndNxt-c.out.base, c.out.len, c.sndWnd, c.cwnd, c.mss, c.ssthresh, c.mode, c.rtoAt/1e6, c.timerKind, c.timer.at/1e6, c.s.conf.Now()/1e6,
-		c.in.bytes, c.receiveBuffer, c.rcvAdv-c.rcvNxt, len(c.later), c.wantWrite, c.unacked, c.delackAt, c.closing, c.finSeen, c.ackNow, c.ackQueue, c.retries)
 }

@@ -1,8 +1,12 @@
 package linux
 
 import (
+	"os"
+	"runtime"
 	"bytes"
+	"fmt"
 	"net/netip"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"testing"
@@ -11,17 +15,27 @@ import (
 )
 
 // unfit is the calls that a fuzzer must not make: they would wait for ever,
-// end the test, or change its memory and signals.
+// end the test, change its memory, or (the last two) find pointers in what they
+// have just received.
 var unfit = setOf(
 	syscall.SYS_PAUSE, syscall.SYS_REBOOT, syscall.SYS_NANOSLEEP, syscall.SYS_CLOCK_NANOSLEEP,
 	syscall.SYS_MMAP, syscall.SYS_MUNMAP, syscall.SYS_MREMAP, syscall.SYS_MPROTECT, syscall.SYS_MADVISE,
 	syscall.SYS_POLL, syscall.SYS_PPOLL, syscall.SYS_SELECT, syscall.SYS_PSELECT6,
 	syscall.SYS_EPOLL_WAIT, syscall.SYS_EPOLL_PWAIT, sysNumEpollPwait2, syscall.SYS_FLOCK, syscall.SYS_FCNTL,
+	syscall.SYS_RECVMMSG, sysNumSendmmsg,
 )
 
 // fuzzMemory is memory whose first part random pointers point into; its
-// contents are the fuzzer's. It is longer than any length that an argument says.
-var fuzzMemory [256 << 10]byte
+// contents are the fuzzer's. It is longer than any length that an argument
+// says; a pointer taken for a length reaches beyond all memory, since the
+// kernel maps high up.
+var fuzzMemory = func() []byte {
+	p, err := syscall.Mmap(-1, 0, 256<<10, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_ANON|syscall.MAP_PRIVATE)
+	if err != nil {
+		panic(err)
+	}
+	return p
+}()
 
 const fuzzPointers = 32 << 10
 
@@ -38,7 +52,13 @@ func FuzzEntry(f *testing.F) {
 		if passes(trap) || blocks(trap) || unfit.has(trap) {
 			t.Skip()
 		}
-		clear(fuzzMemory[:])
+		wd := time.AfterFunc(4*time.Second, func() {
+			buf := make([]byte, 1<<22)
+			n := runtime.Stack(buf, true)
+			os.WriteFile("/tmp/lx/stacks", buf[:n], 0o644)
+		})
+		defer wd.Stop()
+		clear(fuzzMemory)
 		copy(fuzzMemory[:fuzzPointers], contents)
 		mend()
 		fillFDs(t)
@@ -50,13 +70,21 @@ func FuzzEntry(f *testing.F) {
 			a[i] = argument(args[0], args[1])
 			args = args[2:]
 		}
-		done := make(chan bool)
+		done := make(chan any, 1)
 		go func() {
+			defer func() {
+				if r := recover(); r != nil {
+					done <- fmt.Sprintf("%v\n%s", r, debug.Stack())
+				}
+				close(done)
+			}()
 			RawEntry(trap, a[0], a[1], a[2], a[3], a[4], a[5])
-			close(done)
 		}()
 		select {
-		case <-done:
+		case panicked := <-done:
+			if panicked != nil {
+				t.Fatalf("call %d %s %#x: %s", trap, callName(trap), a, panicked)
+			}
 		case <-time.After(time.Second):
 			t.Logf("call %d %s %#x waits", trap, callName(trap), a) // on a blocking descriptor: allowed
 		}

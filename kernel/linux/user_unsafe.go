@@ -233,13 +233,14 @@ const maxTransfer = 0x7ffff000
 // output gives n bytes of user memory to be filled: the memory itself, or a
 // bounce buffer if it lies on the stack. The caller calls b.deliver(done).
 func output(a address, n uintptr) (p []byte, b *bounce, errno Errno) {
-	n = min(n, maxTransfer)
-	switch {
-	case n == 0:
+	if n == 0 {
 		return nil, nil, 0
-	case !a.holds(n):
+	}
+	if !a.holds(n) {
 		return nil, nil, syscall.EFAULT
-	case a.stack:
+	}
+	n = min(n, maxTransfer)
+	if a.stack {
 		b = newBounce(a, n)
 		return b.data[:n], b, 0
 	}

@@ -51,12 +51,12 @@ func (v *vectors) load(a address, n uintptr) Errno {
 		if int(size) < 0 {
 			return syscall.EINVAL
 		}
+		if size > 0 && !base.holds(size) {
+			return syscall.EFAULT
+		}
 		size = min(size, maxTransfer-uintptr(v.total))
 		if size == 0 {
 			continue
-		}
-		if !base.holds(size) {
-			return syscall.EFAULT
 		}
 		v.list = append(v.list, vector{base, size})
 		v.total += int(size)
