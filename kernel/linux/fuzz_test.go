@@ -1,11 +1,11 @@
 package linux
 
 import (
-	"os"
-	"runtime"
 	"bytes"
 	"fmt"
 	"net/netip"
+	"os"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
