@@ -69,7 +69,7 @@ type sock struct {
 	in, out chan struct{}
 }
 
-const patience = 3 * time.Second
+const patience = 30 * time.Second
 
 func wrap(t testing.TB, ep socket.Endpoint) *sock {
 	s := &sock{t: t, ep: ep, in: make(chan struct{}, 1), out: make(chan struct{}, 1)}

@@ -78,7 +78,7 @@ func (c *tcpEndpoint) deliver(p *packet, n int) bool {
 	var size int
 	p.buf, size = c.s.keep(p.buf)
 	buf := p.buf
-	if !c.admit(size) {
+	if !c.admit(size, c.in.size == 0) {
 		c.s.stats.QueueFull.Add(1)
 		return false
 	}
@@ -92,16 +92,16 @@ func (c *tcpEndpoint) deliver(p *packet, n int) bool {
 	return true
 }
 
-// admit reserves memory for received data. A connection that holds nothing gets some
-// in any case.
-func (c *tcpEndpoint) admit(size int) bool {
+// admit reserves memory for received data. What gets a connection on that has nothing to
+// read is granted in any case.
+func (c *tcpEndpoint) admit(size int, needed bool) bool {
 	if c.in.size > 4*c.receiveBuffer {
 		return false
 	}
 	if c.s.reserve(size) {
 		return true
 	}
-	if c.in.size > 0 || len(c.later) > 0 {
+	if !needed {
 		return false
 	}
 	c.s.memory.Add(int64(size))
@@ -138,7 +138,7 @@ func (c *tcpEndpoint) keepForLater(p *packet, seq uint32, n int, fin bool) {
 	}
 	var size int
 	p.buf, size = c.s.keep(p.buf)
-	if !c.admit(size) {
+	if !c.admit(size, false) {
 		c.s.stats.QueueFull.Add(1)
 		return
 	}

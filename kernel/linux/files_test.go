@@ -496,6 +496,16 @@ func TestTransfers(t *testing.T) {
 	if ok(t, n, errno) != uintptr(len(text)-16) || off != int64(len(text)) || readAll(t, "/tmp/target") != text[16:] {
 		t.Errorf("sendfile moved %d bytes, to %d", n, off)
 	}
+	self, errno := openFile(t, "/tmp/source", syscall.O_RDWR, 0)
+	ok(t, self, errno)
+	zero := int64(0)
+	do(syscall.SYS_LSEEK, self, 5, seekSet)
+	n, _, errno = entry(syscall.SYS_SENDFILE, self, self, uintptr(unsafe.Pointer(&zero)), 3, 0, 0)
+	if ok(t, n, errno) != 3 || readAll(t, "/tmp/source")[:10] != "0123401289" {
+		t.Errorf("sendfile to itself: %d %q", n, readAll(t, "/tmp/source")[:10])
+	}
+	Pwrite(int(self), []byte(text[:10]), 0)
+	closeFD(t, self)
 	n, _, errno = entry(sysNumCopyFileRange, in, 0, out, 0, 100000, 0)
 	if ok(t, n, errno) != 100000 {
 		t.Errorf("copy_file_range moved %d", n)

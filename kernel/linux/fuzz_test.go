@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"net/netip"
-	"os"
-	"runtime"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -52,12 +50,6 @@ func FuzzEntry(f *testing.F) {
 		if passes(trap) || blocks(trap) || unfit.has(trap) {
 			t.Skip()
 		}
-		wd := time.AfterFunc(4*time.Second, func() {
-			buf := make([]byte, 1<<22)
-			n := runtime.Stack(buf, true)
-			os.WriteFile("/tmp/lx/stacks", buf[:n], 0o644)
-		})
-		defer wd.Stop()
 		clear(fuzzMemory)
 		copy(fuzzMemory[:fuzzPointers], contents)
 		mend()

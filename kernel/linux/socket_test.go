@@ -643,3 +643,22 @@ func TestWaitall(t *testing.T) {
 		t.Errorf("%d %q", n, p)
 	}
 }
+
+// TestUnnamedSender checks that a sender without a name has no address, of
+// length 0, from which package net makes a nil Addr.
+func TestUnnamedSender(t *testing.T) {
+	b := unixSocket(t, syscall.SOCK_DGRAM)
+	sa, size := unixSockaddr("\x00unnamed")
+	_, _, errno := entry(syscall.SYS_BIND, b, uintptr(unsafe.Pointer(sa)), size, 0, 0, 0)
+	want(t, errno, 0)
+	a := unixSocket(t, syscall.SOCK_DGRAM)
+	_, _, errno = entry(syscall.SYS_CONNECT, a, uintptr(unsafe.Pointer(sa)), size, 0, 0, 0)
+	want(t, errno, 0)
+	if n, err := Write(int(a), nil); n != 0 || err != nil {
+		t.Fatalf("an empty datagram: %d %v", n, err)
+	}
+	rsa, rsaSize := syscall.RawSockaddrAny{}, uint32(syscall.SizeofSockaddrAny)
+	if n, err := Recvfrom(int(b), make([]byte, 10), 0, &rsa, &rsaSize); n != 0 || err != nil || rsaSize != 0 || rsa.Addr.Family != syscall.AF_UNSPEC {
+		t.Errorf("%d %v from an address of %d bytes", n, err, rsaSize)
+	}
+}

@@ -30,11 +30,24 @@ func sysSendfile(c call) (uintptr, Errno) {
 	if errno != 0 {
 		return 0, errno
 	}
-	done, errno := source.pour(out, off, int64(min(c.a4, maxTransfer)))
+	done, errno := source.sendTo(out, off, int64(min(c.a4, maxTransfer)))
 	if done == 0 && errno != 0 {
 		return 0, errno
 	}
 	return uintptr(done), c.endAt(c.a3, source, off+done)
+}
+
+// sendTo writes n bytes from off on to another file.
+func (r *regular) sendTo(out *file, off, n int64) (int64, Errno) {
+	target, ok := out.object.(*regular)
+	if !ok {
+		return r.pour(out, off, n)
+	}
+	target.mu.Lock()
+	defer target.mu.Unlock()
+	done, errno := r.copyTo(target, off, target.offset, n)
+	target.offset += done
+	return done, errno
 }
 
 // startAt returns the offset that a pointer to one says, or the file's own if
@@ -63,8 +76,8 @@ func (c call) endAt(p uintptr, r *regular, off int64) Errno {
 	return put(c.address(p), &off)
 }
 
-// pour writes n bytes from off on to another file, until that one takes no
-// more or the file ends.
+// pour writes n bytes from off on to what is no file of the tree, until that
+// takes no more or the file ends.
 func (r *regular) pour(out *file, off, n int64) (done int64, errno Errno) {
 	for done < n {
 		var took, had int
@@ -93,7 +106,8 @@ func (r *regular) pour(out *file, off, n int64) (done int64, errno Errno) {
 	return done, 0
 }
 
-// view calls f with the file's bytes at off, without a copy. f must not block.
+// view calls f with the file's bytes at off, without a copy. f must not block,
+// nor write to a file of the tree: this one is locked meanwhile.
 func (r *regular) view(off int64, max int, f func(p []byte)) {
 	if r.contents != nil {
 		p := r.contents[min(off, int64(len(r.contents))):]
