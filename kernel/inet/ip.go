@@ -152,6 +152,9 @@ func copyChain(dev link.Device, dst, src *link.Buffer, at, n int) bool {
 // transport hands a packet to the protocol above. buf begins with its header.
 func (p *packet) transport(protocol uint8) {
 	s := p.b.s
+	if (protocol == protoTCP || protocol == protoUDP) && p.forged() {
+		return
+	}
 	if s.raw.any() {
 		s.deliverRaw(p, protocol)
 	}
@@ -174,6 +177,12 @@ func (p *packet) transport(protocol uint8) {
 			p.refuse(unreachableProtocol)
 		}
 	}
+}
+
+// forged reports whether a packet claims to come from this machine, though it came over a
+// wire.
+func (p *packet) forged() bool {
+	return !p.nic().loopback && p.b.s.snapshot.Load().isLocal(p.src)
 }
 
 // accepts decides whether a packet to p.dst is for this machine, and notes whether

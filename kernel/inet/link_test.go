@@ -373,3 +373,17 @@ func TestDuplicateAddress(t *testing.T) {
 	d.injectICMPv6(mine, allNodes, 255, m)
 	eventually(t, "the address is given up", func() bool { return !s.snapshot.Load().isLocal(mine) })
 }
+
+func TestForgedSourceIsDropped(t *testing.T) {
+	s, d := newPuppet(t, static("10.9.0.2/24"))
+	u := bound(t, s, netip.AddrPortFrom(addrB, 7))
+	for _, src := range []address{stackIP, loopback4, v4(0xe0000001), broadcast} {
+		d.inject(ethernet(etherIPv4, ipv4Packet(protoUDP, src, stackIP, udpSegment(src, stackIP, 9, 7, []byte("forged")))))
+	}
+	d.inject(ethernet(etherIPv4, ipv4Packet(protoUDP, testIP, loopback4, udpSegment(testIP, loopback4, 9, 7, []byte("forged")))))
+	d.inject(ethernet(etherIPv4, ipv4Packet(protoUDP, testIP, stackIP, udpSegment(testIP, stackIP, 9, 7, []byte("true")))))
+	buf := make([]byte, 10)
+	if n, _, err := u.recvFrom(buf); string(buf[:n]) != "true" {
+		t.Fatalf("%q, %v", buf[:n], err)
+	}
+}

@@ -13,7 +13,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 
 	"pith/kernel/link"
 )
@@ -81,11 +80,10 @@ func openTap(name, ns string, features link.Features) (*tap, error) {
 	var req [40]byte
 	copy(req[:15], name)
 	binary.LittleEndian.PutUint16(req[16:], iffTap|iffNoPI|iffVnetHdr)
-	if err := ioctl(fd, tunSetIff, unsafe.Pointer(&req[0])); err != nil {
+	if err := ioctl(fd, tunSetIff, req[:]); err != nil {
 		return nil, err
 	}
-	size := int32(vnetHeader)
-	if err := ioctl(fd, tunHeaderSize, unsafe.Pointer(&size)); err != nil {
+	if err := ioctl(fd, tunHeaderSize, []byte{vnetHeader, 0, 0, 0}); err != nil {
 		return nil, err
 	}
 	offload := uintptr(0)
@@ -108,13 +106,6 @@ func openTap(name, ns string, features link.Features) (*tap, error) {
 	}
 	go d.read()
 	return d, nil
-}
-
-func ioctl(fd int, op uintptr, p unsafe.Pointer) error {
-	if _, _, e := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), op, uintptr(p)); e != 0 {
-		return e
-	}
-	return nil
 }
 
 func configureTap(name, ns string) error {
@@ -177,6 +168,10 @@ func (d *tap) through(p looped, on func(looped)) {
 	chance := func(p float64) bool { return p > 0 && d.random.Float64() < p }
 	lost, twice, hold, corrupt := chance(w.loss), chance(w.duplicate), chance(w.reorder), chance(w.corrupt)
 	at := d.random.Intn(max(p.frame.Len-ethernetLen, 1))
+	if corrupt && !p.offload.NeedsChecksum {
+		p.frame.Bytes()[ethernetLen+at] ^= 4
+		p.offload.ChecksumValid = false
+	}
 	late := d.held
 	d.held = nil
 	if hold && late == nil && !lost {
@@ -185,10 +180,6 @@ func (d *tap) through(p looped, on func(looped)) {
 	}
 	mine := d.held
 	d.mu.Unlock()
-	if corrupt && !p.offload.NeedsChecksum {
-		p.frame.Bytes()[ethernetLen+at] ^= 4
-		p.offload.ChecksumValid = false
-	}
 	send := func(p looped) {
 		if w.delay > 0 {
 			time.AfterFunc(w.delay, func() { on(p) })

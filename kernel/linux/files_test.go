@@ -357,6 +357,8 @@ func TestGeneratedFiles(t *testing.T) {
 		"/sys/devices/system/cpu/online":    "0-1\n",
 		"/proc/net/if_inet6":                "00000000000000000000000000000001 01 80 fe 80 lo\n",
 		"/proc/net/dev":                     "eth0:",
+		"/proc/net/igmp":                    "2\teth0       :     1      V3\n\t\t\t\t010000E0     1 0:00000000\t\t0\n",
+		"/proc/net/igmp6":                   "2    eth0 ff0200000000000000000001ff010203     1 0000000C 0\n",
 		"/proc/sys/kernel/random/boot_id":   "-4",
 		"/proc/thread-self/comm":            "program\n",
 		fmt.Sprintf("/proc/%d/comm", pid()): "program\n",

@@ -37,6 +37,8 @@ func plantProc() {
 		"/proc/self/gid_map":                    func() []byte { return []byte("0 0 4294967295\n") },
 		"/proc/self/net/dev":                    procNetDev,
 		"/proc/self/net/if_inet6":               procIfInet6,
+		"/proc/self/net/igmp":                   procIGMP,
+		"/proc/self/net/igmp6":                  procIGMP6,
 		"/proc/cpuinfo":                         procCPUInfo,
 		"/proc/meminfo":                         procMeminfo,
 		"/proc/stat":                            procSystemStat,

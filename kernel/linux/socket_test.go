@@ -617,6 +617,39 @@ func TestSocketpairAndRights(t *testing.T) {
 	}
 }
 
+func TestPassCredentials(t *testing.T) {
+	var pair [2]int32
+	_, _, errno := entry(syscall.SYS_SOCKETPAIR, syscall.AF_UNIX, syscall.SOCK_DGRAM, 0, uintptr(unsafe.Pointer(&pair)), 0, 0)
+	want(t, errno, 0)
+	defer closeFD(t, uintptr(pair[0]))
+	defer closeFD(t, uintptr(pair[1]))
+	one := int32(1)
+	_, _, errno = entry(syscall.SYS_SETSOCKOPT, uintptr(pair[1]), syscall.SOL_SOCKET, syscall.SO_PASSCRED, uintptr(unsafe.Pointer(&one)), 4, 0)
+	want(t, errno, 0)
+	for _, room := range []int{64, 32, 20} {
+		Write(int(pair[0]), []byte("who"))
+		p, oob := make([]byte, 10), make([]byte, room)
+		iov := syscall.Iovec{Base: &p[0], Len: 10}
+		m := syscall.Msghdr{Iov: &iov, Iovlen: 1, Control: &oob[0], Controllen: uint64(room)}
+		n, _, errno := entry(syscall.SYS_RECVMSG, uintptr(pair[1]), uintptr(unsafe.Pointer(&m)), 0, 0, 0, 0)
+		ok(t, n, errno)
+		if room < 32 {
+			if m.Controllen != 0 || m.Flags&syscall.MSG_CTRUNC == 0 {
+				t.Errorf("%d bytes of control in room for %d, flags %#x", m.Controllen, room, m.Flags)
+			}
+			continue
+		}
+		messages, err := syscall.ParseSocketControlMessage(oob[:m.Controllen])
+		if err != nil || len(messages) != 1 {
+			t.Fatal(err, len(messages))
+		}
+		cred, err := syscall.ParseUnixCredentials(&messages[0])
+		if err != nil || int(cred.Pid) != os.Getpid() {
+			t.Errorf("%+v %v", cred, err)
+		}
+	}
+}
+
 func peerCredentials(t *testing.T, fd uintptr) (cred syscall.Ucred) {
 	t.Helper()
 	size := uint32(syscall.SizeofUcred)

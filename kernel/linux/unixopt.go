@@ -79,20 +79,49 @@ func (u *unix) option(level, name int, value []byte) (int, Errno) {
 
 // credentials writes a struct ucred: the peer is this very process.
 func (u *unix) credentials(value []byte) (int, Errno) {
-	var cred [12]byte
+	cred := ownCredentials()
 	if u.peer == nil {
+		store32(cred[:], 0)
 		store32(cred[4:], ^uint32(0))
 		store32(cred[8:], ^uint32(0))
-	} else {
-		pid, _, _ := rawTrap(syscall.SYS_GETPID, 0, 0, 0, 0, 0, 0)
-		store32(cred[:], uint32(pid))
 	}
 	return copy(value, cred[:]), 0
+}
+
+// ownCredentials is the process's struct ucred: pid, uid, gid.
+func ownCredentials() (cred [syscall.SizeofUcred]byte) {
+	store32(cred[:], uint32(processID()))
+	return cred
 }
 
 // Ancillary data: struct cmsghdr is a length of 8 bytes, level and type of 4
 // each, then the data, padded to 8 bytes (cmsg(3)).
 const cmsgHeader = 16
+
+// putControl adds a control message of SOL_SOCKET to what is received. One that
+// does not fit is left out.
+func (m *message) putControl(typ uint32, data []byte) {
+	room := m.control[min(m.controlLen, len(m.control)):]
+	if len(room) < cmsgHeader+len(data) {
+		m.outFlags |= msgCtrunc
+		return
+	}
+	store64(room, uint64(cmsgHeader+len(data)))
+	store32(room[8:], syscall.SOL_SOCKET)
+	store32(room[12:], typ)
+	copy(room[cmsgHeader:], data)
+	m.controlLen = min(len(m.control), m.controlLen+(cmsgHeader+len(data)+7)&^7)
+}
+
+// passCredentials tells the receiver who sent the message, if it asked to be
+// told (SO_PASSCRED). The caller holds u.mu.
+func (u *unix) passCredentials(m *message) {
+	if u.options[syscall.SO_PASSCRED] == 0 || len(m.control) == 0 {
+		return
+	}
+	cred := ownCredentials()
+	m.putControl(syscall.SCM_CREDENTIALS, cred[:])
+}
 
 // takeRights reads the open files that a message is to carry (SCM_RIGHTS) and
 // counts a reference to each.
@@ -123,35 +152,29 @@ func (m *message) takeRights() (rights []*file, errno Errno) {
 // installRights gives the open files that came along descriptors, as many as
 // there is room to tell of.
 func (m *message) installRights() {
-	room := (len(m.control) - cmsgHeader) / 4
-	n := 0
+	room := max(0, len(m.control)-m.controlLen-cmsgHeader) / 4
+	flags := uintptr(0)
+	if m.flags&msgCmsgCloexec != 0 {
+		flags = syscall.O_CLOEXEC
+	}
+	var list []byte
 	for _, f := range m.rights {
-		if n >= room {
+		if len(list)/4 >= room {
 			m.outFlags |= msgCtrunc
 			f.unref()
 			continue
-		}
-		flags := uintptr(0)
-		if m.flags&msgCmsgCloexec != 0 {
-			flags = syscall.O_CLOEXEC
 		}
 		fd, errno := install(f, flags)
 		if errno != 0 {
 			m.outFlags |= msgCtrunc
 			continue
 		}
-		store32(m.control[cmsgHeader+4*n:], uint32(fd))
-		n++
+		list = append(list, byte(fd), byte(fd>>8), byte(fd>>16), byte(fd>>24))
 	}
 	m.rights = nil
-	if n == 0 {
-		return
+	if len(list) > 0 {
+		m.putControl(syscall.SCM_RIGHTS, list)
 	}
-	size := cmsgHeader + 4*n
-	store64(m.control, uint64(size))
-	store32(m.control[8:], syscall.SOL_SOCKET)
-	store32(m.control[12:], syscall.SCM_RIGHTS)
-	m.controlLen = min(len(m.control), (size+7)&^7)
 }
 
 // dropRights forgets open files that nobody asked for.

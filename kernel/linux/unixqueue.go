@@ -38,6 +38,7 @@ func (u *unix) receive(m *message) (int, Errno) {
 	} else {
 		n = u.takePacket(m)
 	}
+	u.passCredentials(m)
 	roomy := u.queued < unixBuffer/2
 	peer := u.peer
 	u.mu.Unlock()
