@@ -28,7 +28,7 @@ func (memory) Alloc(size int) ([]byte, uint64) {
 // names, as Linux's virtio_mmio.device does, and those on PCI.
 func (m *machine) findDevices() {
 	for _, word := range strings.Fields(string(cpu.Bytes(boot.Here.CmdLine, int(boot.Here.CmdSize)))) {
-		if place, ok := cutPrefix(word, "virtio_mmio.device="); ok {
+		if place, ok := strings.CutPrefix(word, "virtio_mmio.device="); ok {
 			m.addMMIO(place)
 		}
 	}

@@ -1,6 +1,8 @@
 package kernel
 
 import (
+	"strings"
+
 	"pith/abi"
 	"pith/kernel/boot"
 	"pith/kernel/console"
@@ -49,7 +51,7 @@ func (m *machine) readBlock() {
 
 func (m *machine) setenv(pair string) {
 	m.env = append(m.env, pair)
-	if name, ok := cutPrefix(pair, "HOSTNAME="); ok && name != "" {
+	if name, ok := strings.CutPrefix(pair, "HOSTNAME="); ok && name != "" {
 		m.hostname = name
 	}
 }
@@ -64,11 +66,4 @@ func (m *machine) addFile(b []byte) {
 		return
 	}
 	m.files = append(m.files, fs.Packed{Path: string(b[8 : 8+n]), Mode: mode, Data: b[8+n:]})
-}
-
-func cutPrefix(s, prefix string) (string, bool) {
-	if len(s) < len(prefix) || s[:len(prefix)] != prefix {
-		return s, false
-	}
-	return s[len(prefix):], true
 }

@@ -1,9 +1,7 @@
-// Package acpi reads the few tables that a machine without power management
-// needs: which CPUs and I/O APICs there are, where PCI's configuration space
-// is, and how to power off (ACPI 6.5, chapter 5).
+// Package acpi reads the one table that a machine without power management
+// needs: which CPUs and I/O APICs there are (ACPI 6.5, section 5.2.12).
 //
-// It relies on packages cpu and mm. It interprets no AML, except to find the
-// value of \_S5. Everything read is checked against its table's length. Nothing
+// It relies on packages cpu and mm. It interprets no AML. Everything read is checked against its table's length. Nothing
 // allocates or blocks.
 package acpi
 
@@ -14,29 +12,16 @@ import (
 
 // Info is what the tables said.
 type Info struct {
-	APICIDs   [64]uint32 // enabled CPUs
-	CPUs      int
-	IOAPICs   [8]IOAPIC
-	NIOAPIC   int
-	Overrides [16]Override
-	NOverride int
-	ECAM      uintptr // PCI configuration space of segment 0, or 0
-	ECAMFirst uint8
-	ECAMLast  uint8
-	FADT      uintptr // physical address, or 0
+	APICIDs [64]uint32 // enabled CPUs
+	CPUs    int
+	IOAPICs [8]IOAPIC
+	NIOAPIC int
 }
 
 // IOAPIC is one I/O APIC.
 type IOAPIC struct {
 	Phys  uintptr
 	First uint32
-}
-
-// Override says that an ISA line arrives at another global line.
-type Override struct {
-	Source uint8
-	Line   uint32
-	Flags  uint16
 }
 
 type table struct {
@@ -126,14 +111,8 @@ func Read(root uintptr, info *Info) {
 		if !found {
 			continue
 		}
-		switch {
-		case t.is("APIC"):
+		if t.is("APIC") {
 			readMADT(t, info)
-		case t.is("MCFG"):
-			info.ECAM = uintptr(t.u64(44))
-			info.ECAMFirst, info.ECAMLast = t.u8(54), t.u8(55)
-		case t.is("FACP"):
-			info.FADT = phys
 		}
 	}
 }
@@ -152,11 +131,6 @@ func readMADT(t table, info *Info) {
 			if info.NIOAPIC < len(info.IOAPICs) {
 				info.IOAPICs[info.NIOAPIC] = IOAPIC{uintptr(t.u32(off + 4)), t.u32(off + 8)}
 				info.NIOAPIC++
-			}
-		case 2:
-			if info.NOverride < len(info.Overrides) {
-				info.Overrides[info.NOverride] = Override{t.u8(off + 3), t.u32(off + 4), t.u16(off + 8)}
-				info.NOverride++
 			}
 		case 9: // local x2APIC
 			info.addCPU(t.u32(off+4), t.u32(off+8))

@@ -40,7 +40,6 @@ const (
 	pending       = 1 << 12
 	masked        = 1 << 16
 	divideByOne   = 0xb
-	lapicDefault  = 0xfee00000
 	ioapicDefault = 0xfec00000
 )
 

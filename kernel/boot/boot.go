@@ -10,6 +10,7 @@
 package boot
 
 import (
+	"pith/abi"
 	"pith/kernel/acpi"
 	"pith/kernel/apic"
 	"pith/kernel/clock"
@@ -70,15 +71,15 @@ func start(info uintptr) {
 	m := &Here
 	m.read(info)
 	m.takeMemory()
-	stamp(1, "memory")
+	Stamp(1, "memory")
 	m.findFirmware()
 	m.startInterrupts()
 	clock.Init()
-	stamp(2, "clock")
+	Stamp(2, "clock")
 	m.setWall()
 	m.startFirstCPU()
 	m.startOthers()
-	stamp(3, "cpus")
+	Stamp(3, "cpus")
 	rt.Init()
 	m.printMap()
 	m.runProgram()
@@ -160,16 +161,13 @@ func (m *Machine) runProgram() {
 	if sched.Threads.Spawn(&f) == 0 {
 		die("not enough memory for the first thread")
 	}
-	stamp(4, "runtime")
+	Stamp(4, "runtime")
 	idle()
 }
 
-// Stamp is stamp for the upper half.
-func Stamp(n uint64, name string) { stamp(n, name) }
-
-// stamp notes how far the start is; the machine's driver shows it on request.
-func stamp(n uint64, name string) {
+// Stamp notes how far the start is; the machine's driver shows it on request.
+func Stamp(n uint64, name string) {
 	if Here.Block.Trace {
-		diag.Control("stamp", name, n, uint64(clock.Now()))
+		diag.Control(abi.ControlStamp, name, n, uint64(clock.Now()))
 	}
 }

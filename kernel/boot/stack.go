@@ -3,6 +3,7 @@ package boot
 import (
 	"pith/abi"
 	"pith/kernel/cpu"
+	"pith/kernel/diag"
 	"pith/kernel/mm"
 )
 
@@ -131,20 +132,10 @@ func (m *Machine) limitMemory(b *stackBuilder) {
 	_, free := mm.Memory.Stats()
 	const name = "GOMEMLIMIT="
 	var text [len(name) + 20]byte
-	copy(text[:], name)
-	limit := free / 16 * 13
-	n := len(text)
-	for {
-		n--
-		text[n] = byte('0' + limit%10)
-		limit /= 10
-		if limit == 0 {
-			break
-		}
-	}
-	size := len(name)
-	for ; n < len(text); n++ {
-		text[size] = text[n]
+	var buf [20]byte
+	size := copy(text[:], name)
+	for _, digit := range diag.Decimal(&buf, uint64(free/16*13)) {
+		text[size] = digit
 		size++
 	}
 	b.setenv(text[:size])

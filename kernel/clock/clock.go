@@ -26,11 +26,10 @@ var (
 	base       uint64 // and the nanoseconds since boot that belong to it
 	wallOffset int64  // wall clock minus Now, nanoseconds since 1970
 
-	ticksPerNano uint64 // of the local APIC's timer, 32.32 fixed point
-	source       string
+	source string
 )
 
-// timerTicksTCG is the frequency of QEMU's and KVM's local APIC timer in Hz:
+// timerHz is the frequency of QEMU's and KVM's local APIC timer in Hz:
 // one tick a nanosecond (hw/intc/apic.c).
 const timerHz = 1_000_000_000
 
@@ -42,20 +41,6 @@ func Init() {
 	default:
 		calibrate()
 	}
-	ticksPerNano = timerHz << 32 / 1_000_000_000
-}
-
-// Source names where the counter's frequency came from.
-func Source() string { return source }
-
-// KHz is the counter's frequency.
-func KHz() uint64 {
-	if mult == 0 {
-		return 0
-	}
-	hi, lo := bits.Mul64(1_000_000, 1<<32)
-	q, _ := bits.Div64(hi, lo, mult)
-	return q
 }
 
 func setHz(hz uint64, from string) {
@@ -78,7 +63,7 @@ func fromCPUID() bool {
 	return true
 }
 
-// fromTimer is Source where the local APIC's timer is the measure.
+// fromTimer is source where the local APIC's timer is the measure.
 const fromTimer = "apic timer"
 
 // calibrationTime is how long the counter is compared with the timer, in ns.
@@ -117,9 +102,7 @@ func sample(from uint32) (elapsed uint32, tsc uint64) {
 func Now() int64 {
 	for {
 		before := sequence.Load()
-		tsc := cpu.TSC()
-		hi, lo := bits.Mul64(tsc-origin, mult)
-		now := base + (hi<<32 | lo>>32)
+		now := base + scaled(cpu.TSC()-origin)
 		if before&1 == 0 && sequence.Load() == before {
 			return int64(now)
 		}
@@ -134,12 +117,8 @@ func SetWall(wall, now int64) { wallOffset = wall - now }
 
 // TimerTicks converts nanoseconds to ticks of the local APIC's timer, at least 1.
 func TimerTicks(ns int64) uint32 {
-	if ns <= 0 {
-		return 1
-	}
-	hi, lo := bits.Mul64(uint64(ns), ticksPerNano)
-	ticks := hi<<32 | lo>>32
-	return uint32(min(max(ticks, 1), 0xffff_ffff))
+	const ticksPerNano = timerHz / 1_000_000_000
+	return uint32(min(max(ns, 1)*ticksPerNano, 0xffff_ffff))
 }
 
 // vdso returns the address of the routine that stands for Linux's

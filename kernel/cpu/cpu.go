@@ -22,7 +22,6 @@ const (
 	MSRFMask    = 0xc0000084
 	MSRFSBase   = 0xc0000100
 	MSRGSBase   = 0xc0000101
-	MSRTSCAux   = 0xc0000103
 )
 
 // Bits of the RFLAGS register.
@@ -73,9 +72,8 @@ var (
 
 // Feature words that several packages ask for.
 var (
-	HasRDRAND, HasRDSEED, HasFSGSBase bool
-	Hypervisor                        [12]byte // signature of CPUID leaf 0x40000000
-	MaxHyper                          uint32
+	HasRDRAND, HasRDSEED bool
+	Hypervisor           [12]byte // signature of CPUID leaf 0x40000000
 )
 
 // InitFPU turns on the x87, SSE, AVX and AVX-512 state that the processor
@@ -110,13 +108,11 @@ func InitFeatures() {
 	if max, _, _, _ := CPUID(0, 0); max >= 7 {
 		_, b, _, _ := CPUID(7, 0)
 		HasRDSEED = b&(1<<18) != 0
-		HasFSGSBase = b&1 != 0
 	}
 	if !underHypervisor {
 		return
 	}
-	a, b, c, d := CPUID(0x40000000, 0)
-	MaxHyper = a
+	_, b, c, d := CPUID(0x40000000, 0)
 	for i := 0; i < 4; i++ {
 		Hypervisor[i] = byte(b >> (8 * i))
 		Hypervisor[4+i] = byte(c >> (8 * i))

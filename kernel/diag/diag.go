@@ -72,52 +72,67 @@ func Hex(v uint64) {
 	}
 }
 
-// Dec writes a decimal number.
-func Dec(v uint64) {
-	var digits [20]byte
-	n := len(digits)
+// Decimal writes v's digits to the end of buf and returns them.
+func Decimal(buf *[20]byte, v uint64) []byte {
+	n := len(buf)
 	for {
 		n--
-		digits[n] = byte('0' + v%10)
+		buf[n] = byte('0' + v%10)
 		v /= 10
 		if v == 0 {
-			break
+			return buf[n:]
 		}
 	}
-	for ; n < len(digits); n++ {
-		printByte(digits[n])
+}
+
+// Dec writes a decimal number.
+func Dec(v uint64) {
+	var buf [20]byte
+	for _, digit := range Decimal(&buf, v) {
+		printByte(digit)
 	}
 }
 
 // Control writes one control message with up to three numbers for the machine's driver.
 func Control(word string, name string, numbers ...uint64) {
-	out := func(s string) {
-		for i := 0; i < len(s); i++ {
-			cpu.Out8(abi.PortControl, s[i])
-		}
-	}
-	out(word)
+	control(word)
 	if name != "" {
-		out(" ")
-		out(name)
+		control(" ")
+		control(name)
 	}
 	for _, v := range numbers {
-		out(" ")
-		var digits [20]byte
-		n := len(digits)
-		for {
-			n--
-			digits[n] = byte('0' + v%10)
-			v /= 10
-			if v == 0 {
-				break
-			}
-		}
-		for ; n < len(digits); n++ {
-			cpu.Out8(abi.PortControl, digits[n])
+		control(" ")
+		var buf [20]byte
+		for _, digit := range Decimal(&buf, v) {
+			cpu.Out8(abi.PortControl, digit)
 		}
 	}
-	out("\n")
+	control("\n")
+}
+
+func control(s string) {
+	for i := 0; i < len(s); i++ {
+		cpu.Out8(abi.PortControl, s[i])
+	}
+}
+
+// OutOfMemory says what could not be had, on the console and to the machine's
+// driver. what follows the count of bytes that were asked for; at is the address
+// that they were asked for at, 0 for none.
+func OutOfMemory(asked uint64, what string, at, used, total uint64) {
+	Print("pith: out of memory: asked for ")
+	Dec(asked)
+	Print(what)
+	if at != 0 {
+		Print(" at ")
+		Hex(at)
+	}
+	Print(", used ")
+	Dec(used)
+	Print(" of the ")
+	Dec(total)
+	Print(" bytes that the machine was given; give it more (pith run -m)\n")
+	Control(abi.ControlOutOfMemory, "", asked, used, total)
 }
 
 // Drained tells whether the host has taken all console output that is under

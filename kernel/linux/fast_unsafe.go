@@ -96,14 +96,9 @@ func Write(fd int, p []byte) (n int, err error) {
 //
 //pith:replaces syscall.pread
 func Pread(fd int, p []byte, offset int64) (n int, err error) {
-	f, o, errno := seekable(uintptr(fd))
-	switch {
-	case errno != 0:
+	o, errno := readableAt(uintptr(fd), offset)
+	if errno != 0 {
 		return result(0, errno)
-	case offset < 0:
-		return result(0, syscall.EINVAL)
-	case !f.mayRead():
-		return result(0, syscall.EBADF)
 	}
 	q, b := filled(p)
 	n, errno = o.readAt(q, offset)
@@ -115,14 +110,9 @@ func Pread(fd int, p []byte, offset int64) (n int, err error) {
 //
 //pith:replaces syscall.pwrite
 func Pwrite(fd int, p []byte, offset int64) (n int, err error) {
-	f, o, errno := seekable(uintptr(fd))
-	switch {
-	case errno != 0:
+	o, errno := writableAt(uintptr(fd), offset)
+	if errno != 0 {
 		return result(0, errno)
-	case offset < 0:
-		return result(0, syscall.EINVAL)
-	case !f.mayWrite():
-		return result(0, syscall.EBADF)
 	}
 	q, b := given(p)
 	n, errno = o.writeAt(q, offset)

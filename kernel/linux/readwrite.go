@@ -43,6 +43,34 @@ func seekable(fd uintptr) (*file, positional, Errno) {
 	return f, p, 0
 }
 
+// readableAt is seekable for a read at an offset.
+func readableAt(fd uintptr, off int64) (positional, Errno) {
+	f, o, errno := seekable(fd)
+	switch {
+	case errno != 0:
+		return nil, errno
+	case off < 0:
+		return nil, syscall.EINVAL
+	case !f.mayRead():
+		return nil, syscall.EBADF
+	}
+	return o, 0
+}
+
+// writableAt is seekable for a write at an offset.
+func writableAt(fd uintptr, off int64) (positional, Errno) {
+	f, o, errno := seekable(fd)
+	switch {
+	case errno != 0:
+		return nil, errno
+	case off < 0:
+		return nil, syscall.EINVAL
+	case !f.mayWrite():
+		return nil, syscall.EBADF
+	}
+	return o, 0
+}
+
 func sysLseek(c call) (uintptr, Errno) {
 	_, o, errno := seekable(c.a1)
 	if errno != 0 {
@@ -53,14 +81,9 @@ func sysLseek(c call) (uintptr, Errno) {
 }
 
 func sysPread64(c call) (uintptr, Errno) {
-	f, o, errno := seekable(c.a1)
-	switch {
-	case errno != 0:
+	o, errno := readableAt(c.a1, int64(c.a4))
+	if errno != 0 {
 		return 0, errno
-	case int64(c.a4) < 0:
-		return 0, syscall.EINVAL
-	case !f.mayRead():
-		return 0, syscall.EBADF
 	}
 	p, b, errno := output(c.address(c.a2), c.a3)
 	if errno != 0 {
@@ -72,14 +95,9 @@ func sysPread64(c call) (uintptr, Errno) {
 }
 
 func sysPwrite64(c call) (uintptr, Errno) {
-	f, o, errno := seekable(c.a1)
-	switch {
-	case errno != 0:
+	o, errno := writableAt(c.a1, int64(c.a4))
+	if errno != 0 {
 		return 0, errno
-	case int64(c.a4) < 0:
-		return 0, syscall.EINVAL
-	case !f.mayWrite():
-		return 0, syscall.EBADF
 	}
 	p, b, errno := input(c.address(c.a2), c.a3)
 	if errno != 0 {

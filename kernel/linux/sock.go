@@ -193,26 +193,18 @@ func acceptFrom(fd, flags uintptr, room *[maxSockaddr]byte) (*file, []byte, Errn
 	return f, name, errno
 }
 
-func sysGetsockname(c call) (uintptr, Errno) {
-	_, s, errno := socketOf(c.a1)
-	if errno != 0 {
-		return 0, errno
-	}
-	var room [maxSockaddr]byte
-	name, errno := s.localName(&room)
-	if errno != 0 {
-		return 0, errno
-	}
-	return 0, c.writeName(c.a2, c.a3, name)
-}
+func sysGetsockname(c call) (uintptr, Errno) { return c.socketName(sock.localName) }
 
-func sysGetpeername(c call) (uintptr, Errno) {
+func sysGetpeername(c call) (uintptr, Errno) { return c.socketName(sock.peerName) }
+
+// socketName gives the program one of a socket's two names.
+func (c call) socketName(of func(sock, *[maxSockaddr]byte) ([]byte, Errno)) (uintptr, Errno) {
 	_, s, errno := socketOf(c.a1)
 	if errno != 0 {
 		return 0, errno
 	}
 	var room [maxSockaddr]byte
-	name, errno := s.peerName(&room)
+	name, errno := of(s, &room)
 	if errno != 0 {
 		return 0, errno
 	}

@@ -54,8 +54,6 @@ type Config struct {
 	// Random fills p with random bytes that suit cryptography; it may wait for
 	// the machine's entropy source.
 	Random func(p []byte)
-	// Exit ends the machine; nil hands exit_group to the lower half.
-	Exit func(code int)
 	// Listening is told that a socket takes connections (tcp) or datagrams
 	// (udp) at a port that the program chose, other than on loopback. It may
 	// be called more than once for a port; nil is nobody.

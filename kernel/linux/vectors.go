@@ -185,14 +185,9 @@ func (v *vectors) write(do func(p []byte) (int, Errno)) (uintptr, Errno) {
 // preadv and pwritev take the offset in two halves, of which the second is
 // nothing on a 64-bit machine; their successors add flags.
 func sysPreadv(c call) (uintptr, Errno) {
-	f, o, errno := seekable(c.a1)
-	switch {
-	case errno != 0:
+	o, errno := readableAt(c.a1, int64(c.a4))
+	if errno != 0 {
 		return 0, errno
-	case int64(c.a4) < 0:
-		return 0, syscall.EINVAL
-	case !f.mayRead():
-		return 0, syscall.EBADF
 	}
 	v := newVectors()
 	defer v.free()
@@ -206,14 +201,9 @@ func sysPreadv(c call) (uintptr, Errno) {
 }
 
 func sysPwritev(c call) (uintptr, Errno) {
-	f, o, errno := seekable(c.a1)
-	switch {
-	case errno != 0:
+	o, errno := writableAt(c.a1, int64(c.a4))
+	if errno != 0 {
 		return 0, errno
-	case int64(c.a4) < 0:
-		return 0, syscall.EINVAL
-	case !f.mayWrite():
-		return 0, syscall.EBADF
 	}
 	v := newVectors()
 	defer v.free()

@@ -91,13 +91,6 @@ func (s *Space) MapFirmware(phys, size uintptr) bool {
 	return done
 }
 
-// AddRAM makes a range available that Init was told is in use.
-func (s *Space) AddRAM(start, end uintptr) {
-	s.mu.Lock()
-	s.frames.add(start, end)
-	s.mu.Unlock()
-}
-
 // initFrames places the frame table in the first free stretch that holds it.
 func (s *Space) initFrames(ram, reserved *Ranges) bool {
 	var top uintptr

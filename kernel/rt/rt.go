@@ -12,7 +12,6 @@ package rt
 import (
 	"sync/atomic"
 
-	"pith/abi"
 	"pith/kernel/clock"
 	"pith/kernel/cpu"
 	"pith/kernel/diag"
@@ -94,7 +93,7 @@ func dispatch(f *cpu.Frame) {
 			f.AX = 1
 		}
 	case 56:
-		f.AX = clone(f, a, b, c, d, e)
+		f.AX = clone(f, a, b, c)
 	case 57, 58, 59, 322, 435:
 		f.AX = noProcess()
 	case 60:
@@ -281,14 +280,7 @@ func mmap(addr, size, prot, flags uintptr) uint64 {
 	}
 	total, free := mm.Memory.Stats()
 	if prot != 0 && size > total+sparse {
-		diag.Print("pith: out of memory: asked for ")
-		diag.Dec(uint64(size))
-		diag.Print(" bytes at once, used ")
-		diag.Dec(uint64(total - free))
-		diag.Print(" of the ")
-		diag.Dec(uint64(total))
-		diag.Print(" bytes that the machine was given; give it more (pith run -m)\n")
-		diag.Control(abi.ControlOutOfMemory, "", uint64(size), uint64(total-free), uint64(total))
+		diag.OutOfMemory(uint64(size), " bytes at once", 0, uint64(total-free), uint64(total))
 		return fail(eNOMEM)
 	}
 	at, errno := mm.Memory.Mmap(addr, size, mm.Prot(prot&7), flags&mapFixed != 0, flags&mapNoReplace != 0)
@@ -312,8 +304,8 @@ func madvise(addr, size, advice uintptr) uint64 {
 // Flags of clone(2) that a thread of Go's has.
 const cloneThread = 0x10000
 
-func clone(f *cpu.Frame, flags, stack, parentTID, childTID, tls uintptr) uint64 {
-	const setTLS, parentSetTID, childClearTID = 0x80000, 0x100000, 0x200000
+func clone(f *cpu.Frame, flags, stack, parentTID uintptr) uint64 {
+	const parentSetTID = 0x100000
 	if flags&cloneThread == 0 {
 		return noProcess()
 	}
@@ -326,7 +318,6 @@ func clone(f *cpu.Frame, flags, stack, parentTID, childTID, tls uintptr) uint64 
 	if r == 0 {
 		return fail(eAGAIN)
 	}
-	_ = setTLS
 	id := r.Thread().ID
 	if flags&parentSetTID != 0 && mayWrite(parentTID, 4) {
 		cpu.Store32(parentTID, uint32(id))

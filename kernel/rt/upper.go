@@ -10,17 +10,12 @@ import (
 	"pith/kernel/poll"
 )
 
-// What follows is called by the upper half, on goroutines. Trap is the system
+// What follows is called by the upper half, on goroutines. syscall6 is the system
 // call itself, which neither blocks nor allocates.
 
 //go:linkname syscall6 internal/runtime/syscall/linux.Syscall6
 //go:noescape
 func syscall6(nr, a1, a2, a3, a4, a5, a6 uintptr) (r1, r2, errno uintptr)
-
-// Trap enters the lower half with a system call.
-func Trap(nr, a1, a2, a3, a4, a5, a6 uintptr) (r1, r2, errno uintptr) {
-	return syscall6(nr, a1, a2, a3, a4, a5, a6)
-}
 
 // Poller publishes readiness of package linux's descriptors to the runtime.
 type Poller struct{}
@@ -139,6 +134,3 @@ func Print(s string) {
 	syscall6(1, 2, cpu.AddressOf(b), uintptr(len(b)), 0, 0, 0)
 	runtime.KeepAlive(b)
 }
-
-// Exit ends the machine.
-func Exit(code int) { syscall6(231, uintptr(code), 0, 0, 0, 0, 0) }

@@ -64,9 +64,6 @@ type CPU struct {
 	halted   atomic.Uint32 // in the idle loop
 	stale    atomic.Uint32 // must drop its translations
 	profile  int64         // next profiling tick; 0 if none
-
-	Interrupts uint64
-	Switches   uint64
 }
 
 // Scheduler is all CPUs with their threads.
@@ -169,7 +166,6 @@ func (s *Scheduler) switchTo(c *CPU, next Ref) {
 	t.state, t.cpu = Running, c.local.ID
 	c.local.Thread, c.local.KernelStack = uintptr(next), t.top
 	c.sliceEnd = now + slice
-	c.Switches++
 	if !t.idle {
 		s.arm(c, now)
 	}

@@ -73,7 +73,6 @@ type Thread struct {
 	AltStack uintptr
 	AltSize  uintptr
 	AltFlags uint32
-	ClearTID uintptr
 
 	// CPU time, for profiles and getrusage.
 	ranFrom int64
@@ -130,9 +129,6 @@ func (t *Thread) SetFS(f *cpu.Frame, base uintptr) {
 	t.fs = base
 	cpu.WriteMSR(cpu.MSRFSBase, uint64(base))
 }
-
-// FS returns the thread's FS base.
-func (t *Thread) FS() uintptr { return t.fs }
 
 // KernelTop is the top of the thread's kernel stack, where frames begin.
 func (t *Thread) KernelTop() uintptr { return t.top }

@@ -3,7 +3,6 @@ package trap
 import (
 	"sync/atomic"
 
-	"pith/abi"
 	"pith/kernel/cpu"
 	"pith/kernel/diag"
 	"pith/kernel/mm"
@@ -114,15 +113,8 @@ func readable(addr uintptr) bool {
 func outOfMemory(f *cpu.Frame, addr uintptr) {
 	onlyOne()
 	total, free := mm.Memory.Stats()
-	diag.Print("\npith: out of memory: asked for ")
-	diag.Dec(mm.PageSize)
-	register(" more bytes at ", uint64(addr))
-	diag.Print(", used ")
-	diag.Dec(uint64(total - free))
-	diag.Print(" of the ")
-	diag.Dec(uint64(total))
-	diag.Print(" bytes that the machine was given; give it more (pith run -m)\n")
+	diag.Print("\n")
+	diag.OutOfMemory(mm.PageSize, " more bytes", uint64(addr), uint64(total-free), uint64(total))
 	backtrace(uintptr(f.IP), uintptr(f.BP))
-	diag.Control(abi.ControlOutOfMemory, "", mm.PageSize, uint64(total-free), uint64(total))
 	diag.Exit(exitOutOfMemory)
 }
