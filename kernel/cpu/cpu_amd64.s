@@ -156,6 +156,24 @@ TEXT ·This(SB),NOSPLIT,$0-8
 TEXT ·Zero(SB),NOSPLIT,$0-16
 	MOVQ p+0(FP), DI
 	MOVQ n+8(FP), CX
+	XORPS X0, X0
+	JMP  blocks
+block:
+	// An emulator repeats a string instruction word by word, at several times
+	// the cost of these stores.
+	MOVUPS X0, 0(DI)
+	MOVUPS X0, 16(DI)
+	MOVUPS X0, 32(DI)
+	MOVUPS X0, 48(DI)
+	MOVUPS X0, 64(DI)
+	MOVUPS X0, 80(DI)
+	MOVUPS X0, 96(DI)
+	MOVUPS X0, 112(DI)
+	ADDQ $128, DI
+blocks:
+	SUBQ $128, CX
+	JGE  block
+	ADDQ $128, CX
 	SHRQ $3, CX
 	XORL AX, AX
 	CLD

@@ -258,6 +258,10 @@ func (s *Space) fault(addr uintptr, write, exec bool) int {
 	return Resolved
 }
 
+// smallStart is how much memory is used before large pages are: programs touch
+// many places a little while they start.
+const smallStart = 12 << 20
+
 // backLarge backs 2 MiB at once where a region covers them, nothing in them is
 // backed yet, and memory is plentiful.
 func (s *Space) backLarge(addr uintptr, r region, bits uint64) bool {
@@ -265,7 +269,7 @@ func (s *Space) backLarge(addr uintptr, r region, bits uint64) bool {
 	if block < r.start || block+LargePage > r.end {
 		return false
 	}
-	if s.frames.left < s.frames.total/2 || s.frames.left*PageSize < 64<<20 {
+	if s.frames.left < s.frames.total/2 || s.frames.left*PageSize < 64<<20 || (s.frames.total-s.frames.left)*PageSize < smallStart {
 		return false
 	}
 	pde, level := s.entry(addr, 2, true)
