@@ -26,7 +26,7 @@ const (
 const (
 	// ControlExit is followed by a space and the exit code in decimal.
 	ControlExit = "exit"
-	// ControlStamp is followed by a stamp's number, its name and the
+	// ControlStamp is followed by a stamp's name, its number and the
 	// nanoseconds since the machine's TSC began to count.
 	ControlStamp = "stamp"
 	// ControlOutOfMemory is followed by the bytes asked for, used and given.

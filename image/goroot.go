@@ -14,13 +14,15 @@ import (
 )
 
 // shadowRevision changes when this file makes another tree of the same inputs.
-const shadowRevision = "4"
+const shadowRevision = "5"
 
-// Import paths of the kernel, as packages of the standard library.
+// Import paths of the kernel, as packages of the standard library, and of a
+// package that is changed.
 const (
 	kernelPath   = "pith/kernel"
 	inetPath     = "pith/kernel/inet"
 	netstackPath = "pith/kernel/netstack"
+	unixPackage  = "internal/syscall/unix"
 )
 
 // shadow returns the GOROOT that images of toolchain t and kernel s are built
@@ -50,10 +52,15 @@ func (b *builder) fillShadow(ctx context.Context, dir string, t toolchain, s *so
 	if err := linkEntries(dir, t.root, "src"); err != nil {
 		return err
 	}
-	if err := linkEntries(src, real, "syscall", "os", "vendor", "pith"); err != nil {
+	if err := linkEntries(src, real, "syscall", "os", "internal", "vendor", "pith"); err != nil {
 		return err
 	}
-	for _, name := range []string{"syscall", "os"} {
+	for _, name := range []string{"internal", "internal/syscall"} {
+		if err := linkEntries(filepath.Join(src, name), filepath.Join(real, name), "syscall", "unix"); err != nil {
+			return err
+		}
+	}
+	for _, name := range []string{"syscall", "os", unixPackage} {
 		if err := copyPackage(filepath.Join(src, name), filepath.Join(real, name)); err != nil {
 			return err
 		}
@@ -65,6 +72,9 @@ func (b *builder) fillShadow(ctx context.Context, dir string, t toolchain, s *so
 		return err
 	}
 	if err := hookSyscalls(filepath.Join(src, "syscall"), t.version, s); err != nil {
+		return err
+	}
+	if err := hookUnix(filepath.Join(src, unixPackage), t.version); err != nil {
 		return err
 	}
 	return os.WriteFile(filepath.Join(src, "os", "zz_pith.go"), blankImport("os", kernelPath), 0o644)

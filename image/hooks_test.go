@@ -15,7 +15,10 @@ func TestShapeCheck(t *testing.T) {
 		"//go:nosplit\nfunc RawSyscall(trap, a1, a2, a3 uintptr) (r1, r2 uintptr, err Errno) {\n\treturn\n}\n" +
 		"func RawSyscall6(trap, a1, a2, a3, a4, a5, a6 uintptr) (r1, r2 uintptr, err Errno) {\n\treturn\n}\n" +
 		"func Syscall(trap, a1, a2, a3 uintptr) (r1, r2 uintptr, err Errno) {\n\treturn\n}\n" +
-		"func Syscall6(trap, a1, a2, a3, a4, a5, a6 uintptr) (r1, r2 uintptr, err Errno) {\n\treturn\n}\n"
+		"func Syscall6(trap, a1, a2, a3, a4, a5, a6 uintptr) (r1, r2 uintptr, err Errno) {\n\treturn\n}\n" +
+		"func AllThreadsSyscall(trap, a1, a2, a3 uintptr) (r1, r2 uintptr, err Errno) {\n\treturn\n}\n" +
+		"func AllThreadsSyscall6(trap, a1, a2, a3, a4, a5, a6 uintptr) (r1, r2 uintptr, err Errno) {\n\treturn\n}\n"
+	const exec = "package syscall\n\nfunc forkExec(argv0 string, argv []string, attr *ProcAttr) (pid int, err error) {\n\treturn\n}\n"
 	tests := []struct{ name, old, new, function string }{
 		{"function gone", "func Syscall6(", "func Syscall9(", "Syscall6"},
 		{"other parameters", "func Syscall(trap, a1, a2, a3 uintptr)", "func Syscall(trap, a1, a2 uintptr)", "Syscall"},
@@ -25,14 +28,14 @@ func TestShapeCheck(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			dir := tree(t, map[string]string{"syscall_linux.go": strings.Replace(good, test.old, test.new, 1)})
+			dir := tree(t, map[string]string{"exec_unix.go": exec, "syscall_linux.go": strings.Replace(good, test.old, test.new, 1)})
 			err := hookSyscalls(dir, "go1.99.1", &sources{})
 			if err == nil || !strings.Contains(err.Error(), "go1.99.1") || !strings.Contains(err.Error(), "syscall."+test.function) {
 				t.Errorf("err = %v", err)
 			}
 		})
 	}
-	dir := tree(t, map[string]string{"syscall_linux.go": good})
+	dir := tree(t, map[string]string{"exec_unix.go": exec, "syscall_linux.go": good})
 	if err := hookSyscalls(dir, "go1.99.1", &sources{}); err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +62,7 @@ func ReceiveFrom4(fd int, p []byte, flags int, from *syscall.SockaddrInet4, leng
 	if err != nil || file != "syscall_linux.go" {
 		t.Fatal(file, err)
 	}
-	if got, want := hooks[0].declaration(fn.Type), "\n//go:linkname pith_recvfromInet4 pith/kernel/linux.ReceiveFrom4\nfunc pith_recvfromInet4(fd int, p []byte, flags int, from *SockaddrInet4, length *_Socklen) (n int, err error)\n"; got != want {
+	if got, want := hooks[0].declaration(fn.Type), "\n//go:noescape\n//go:linkname pith_recvfromInet4 pith/kernel/linux.ReceiveFrom4\nfunc pith_recvfromInet4(fd int, p []byte, flags int, from *SockaddrInet4, length *_Socklen) (n int, err error)\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if err := hooks[0].hook(file).insert(dir, "go1.99"); err != nil {

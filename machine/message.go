@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"strconv"
 	"strings"
+	"time"
 
 	"pith/abi"
 )
@@ -70,6 +71,20 @@ func (m Message) OutOfMemory() (asked, used, given int64, ok bool) {
 		n[i] = v
 	}
 	return n[0], n[1], n[2], true
+}
+
+// Stamp is how far the start has come, and when: the time since the machine's
+// clock began to count.
+func (m Message) Stamp() (number int, name string, at time.Duration, ok bool) {
+	if m.Kind != abi.ControlStamp || len(m.Words) != 3 {
+		return 0, "", 0, false
+	}
+	n, err := strconv.ParseUint(m.Words[1], 10, 16)
+	if err != nil {
+		return 0, "", 0, false
+	}
+	ns, err := strconv.ParseInt(m.Words[2], 10, 64)
+	return int(n), m.Words[0], time.Duration(ns), err == nil && ns >= 0
 }
 
 // LineReader is an io.Writer that cuts a guest's control bytes into messages.

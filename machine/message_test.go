@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 )
 
 func readAll(chunks ...string) []Message {
@@ -51,6 +52,16 @@ func TestMessages(t *testing.T) {
 	if _, _, _, ok := m.OutOfMemory(); ok {
 		t.Error("a negative amount is taken")
 	}
+	m, _ = ParseMessage("stamp memory 1 1500000")
+	if number, name, at, ok := m.Stamp(); !ok || number != 1 || name != "memory" || at != 1500*time.Microsecond {
+		t.Errorf("stamp = %d %s %v %v", number, name, at, ok)
+	}
+	for _, line := range []string{"stamp memory 1", "stamp memory x 1", "stamp memory 1 -1"} {
+		m, _ := ParseMessage(line)
+		if _, _, _, ok := m.Stamp(); ok {
+			t.Errorf("%q is taken", line)
+		}
+	}
 }
 
 // FuzzLineReader: what a guest sends must not depend on how it is cut, nor
@@ -71,6 +82,7 @@ func FuzzLineReader(f *testing.F) {
 			m.ExitCode()
 			m.Listen()
 			m.OutOfMemory()
+			m.Stamp()
 		}
 		r := LineReader{Notify: func(Message) {}}
 		r.Write([]byte(s))

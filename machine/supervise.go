@@ -96,7 +96,7 @@ func (s *Supervisor) launch() error {
 		Cards:   s.Cards,
 		Dir:     filepath.Join(s.Entry.Dir, driverDir),
 		Console: console,
-		Notify:  s.notifier(),
+		Notify:  s.notifier(console),
 	})
 	if err != nil {
 		return err
@@ -116,10 +116,15 @@ func (t tee) Write(p []byte) (int, error) {
 	return t.log.Write(p)
 }
 
-// notifier turns listen messages into Ready calls.
-func (s *Supervisor) notifier() func(Message) {
+// notifier turns listen messages into Ready calls, and stamps into lines of
+// the console.
+func (s *Supervisor) notifier(console io.Writer) func(Message) {
 	told := map[pith.Port]bool{}
 	return func(m Message) {
+		if number, name, at, ok := m.Stamp(); ok {
+			fmt.Fprintf(console, "pith: stamp %d %s at %.1f ms\n", number, name, at.Seconds()*1000)
+			return
+		}
 		protocol, port, ok := m.Listen()
 		if !ok || s.Ready == nil {
 			return

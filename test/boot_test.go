@@ -239,6 +239,18 @@ func TestNoProcesses(t *testing.T) {
 	run(t, guest, "--", "fork").expect(t, 0, "not there on purpose")
 }
 
+func TestConnectionsAsFiles(t *testing.T) {
+	run(t, guest, "--", "dup").expect(t, 0, "through a file", "all threads true")
+}
+
+// TestTrace: the start says how far it is, and what memory there is.
+func TestTrace(t *testing.T) {
+	for _, board := range boards {
+		run(t, "--trace", "--machine-type", board, guest, "--", "exit3").
+			expect(t, 3, "pith: ram ", "pith: stamp 1 memory at ", "pith: stamp 9 network at ")
+	}
+}
+
 func TestProfile(t *testing.T) {
 	run(t, guest, "--", "profile").expect(t, 0, "profile true")
 }

@@ -154,6 +154,12 @@ func (p *Poller) Add(fd uint32, events uint32, data uint64) bool {
 	return true
 }
 
+// Has tells whether fd is waited for.
+func (p *Poller) Has(fd uint32) bool {
+	s := p.slot(fd)
+	return s != nil && s.interest.Load() != 0
+}
+
 // Remove forgets fd. Forget does the same for a descriptor that was closed and
 // drops its events too.
 func (p *Poller) Remove(fd uint32) {

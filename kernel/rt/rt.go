@@ -108,6 +108,8 @@ func dispatch(f *cpu.Frame) {
 		f.AX = umask(a)
 	case 102, 104, 107, 108, 110:
 		f.AX = 0 // user, group and parent: there is one user, and nobody above
+	case 118, 120:
+		f.AX = identities(a, b, c)
 	case 131:
 		f.AX = sigaltstack(a, b)
 	case 157:
@@ -147,6 +149,17 @@ func dispatch(f *cpu.Frame) {
 	default:
 		f.AX = fail(eNOSYS)
 	}
+}
+
+// identities is getresuid(2) and getresgid(2): there is one user, with number 0.
+func identities(real, effective, saved uintptr) uint64 {
+	for _, at := range [3]uintptr{real, effective, saved} {
+		if !mayWrite(at, 4) {
+			return fail(eFAULT)
+		}
+		cpu.Store32(at, 0)
+	}
+	return 0
 }
 
 func result(errno int) uint64 {

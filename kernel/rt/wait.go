@@ -171,6 +171,9 @@ func epollCtl(epfd, op, fd, event uintptr) uint64 {
 	if pollable != nil && fd < poll.EpollFD && !pollable(int32(fd)) {
 		return fail(ePERM)
 	}
+	if op == add && poll.Runtime.Has(uint32(fd)) {
+		return fail(eEXIST)
+	}
 	data := uint64(cpu.Load32(event+4)) | uint64(cpu.Load32(event+8))<<32
 	if !poll.Runtime.Add(uint32(fd), cpu.Load32(event), data) {
 		return fail(eNOMEM)

@@ -12,6 +12,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -39,6 +40,7 @@ var programs = map[string]func(){
 	"runtime": exercise,
 	"fork":    fork,
 	"profile": profile,
+	"dup":     duplicate,
 	"net":     network,
 	"code":    writeCode,
 	"data":    runData,
@@ -225,6 +227,38 @@ func network() {
 	var d net.Dialer
 	_, err = d.DialContext(ctx, "tcp", "10.0.2.99:9")
 	fmt.Println("cancelled", err != nil)
+}
+
+// duplicate moves a connection through a file and back, as programs do that hand
+// theirs on.
+func duplicate() {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	check(err)
+	file, err := l.(*net.TCPListener).File()
+	check(err)
+	l.Close()
+	l, err = net.FileListener(file)
+	check(err)
+	go func() {
+		c, err := l.Accept()
+		check(err)
+		f, err := c.(*net.TCPConn).File()
+		check(err)
+		c.Close()
+		c, err = net.FileConn(f)
+		check(err)
+		f.Close()
+		c.SetDeadline(time.Now().Add(time.Minute))
+		fmt.Fprint(c, "through a file")
+		c.Close()
+	}()
+	c, err := net.Dial("tcp", l.Addr().String())
+	check(err)
+	got, err := io.ReadAll(c)
+	check(err)
+	fmt.Println(string(got))
+	_, _, errno := syscall.AllThreadsSyscall(syscall.SYS_GETPID, 0, 0, 0)
+	fmt.Println("all threads", errno == 0)
 }
 
 // writeCode tries to change the program's own code.
