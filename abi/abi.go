@@ -31,20 +31,33 @@ const (
 	ControlStamp = "stamp"
 	// ControlOutOfMemory is followed by the bytes asked for, used and given.
 	ControlOutOfMemory = "oom"
+	// ControlInput says that the program wants to read its standard input: the
+	// driver begins to send it to InputPort.
+	ControlInput = "input"
 	// ControlListen is followed by "tcp" or "udp" and a port in decimal: a
 	// socket of the program's that is not bound to loopback listens there (or
 	// is bound there, for UDP) from now on. It may be repeated.
 	ControlListen = "listen"
 )
 
-// Control messages to the guest: one line each on the virtio-serial port
-// that is named ControlPort.
+// Names of the machine's virtio-serial ports. The console is a port of the
+// generic kind, because QEMU drops what a port of the console kind can't write at
+// once.
 const (
-	ControlPort = "pith.control"
+	ConsolePort = "pith.console" // what the program prints
+	InputPort   = "pith.input"   // what it reads, see ControlInput
+	ControlPort = "pith.control" // control messages to the guest
+)
+
+// Control messages to the guest: one line each on ControlPort.
+const (
 	// ControlSignal is followed by a space and the signal's number.
 	ControlSignal = "signal"
 	// ControlWindow is followed by rows and columns: the terminal's size.
 	ControlWindow = "window"
+	// ControlEnd is followed by how many bytes of input there were in all, those
+	// that are still under way included: no more will come.
+	ControlEnd = "end"
 )
 
 // The instance block travels as the machine's initial RAM disk (the first PVH
@@ -61,8 +74,15 @@ const (
 	RecordTime = 3 // host's wall clock at start, nanoseconds since 1970, 8 bytes little-endian
 	RecordNet  = 4 // one interface's configuration, see below
 	RecordCPUs = 5 // count of CPUs, 4 bytes little-endian
-	RecordFlag = 6 // one word: "trace" prints stamps and the memory map, ...
+	RecordFlag = 6 // one of the words below
 	RecordFile = 7 // one file: mode (4 bytes), length of the name (4 bytes), name, contents
+)
+
+// Words of RecordFlag.
+const (
+	FlagTrace  = "trace"   // print stamps and the memory map
+	FlagInput  = "input"   // the driver has an InputPort; without it input is at its end
+	FlagWindow = "window=" // the console is a terminal of ROWSxCOLUMNS, as in window=24x80
 )
 
 // A RecordNet's payload is text: words separated by single spaces, in any order:

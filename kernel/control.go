@@ -24,23 +24,39 @@ func (debugPort) Write(p []byte) (int, error) {
 }
 
 func (m *machine) openConsole() {
-	m.console = console.New(debugPort{}, nil)
+	m.console = console.New(debugPort{})
+	m.console.SetWindowSize(m.rows, m.columns)
 	m.eachOf(virtio.TypeConsole, func(t virtio.Transport) error {
 		if m.consoleDevice != nil {
 			return nil
 		}
-		d, err := vconsole.New(t, memory{}, vconsole.Options{
-			Report: report,
-			Resize: func(columns, rows int) { m.console.SetWindowSize(rows, columns) },
-		})
-		if err != nil {
-			return err
-		}
+		d, err := vconsole.New(t, memory{}, vconsole.Options{Report: report})
 		m.consoleDevice = d
-		m.console = console.New(d.Console(), d.Console())
-		diag.Drained = d.Console().Drained
-		return nil
+		return err
 	})
+	if m.consoleDevice == nil {
+		return
+	}
+	if m.hasInput {
+		m.console.Input(m.awaitInput)
+	}
+	go m.moveConsole()
+}
+
+// moveConsole leaves the debug port, which costs the machine an exit for each
+// byte, once the console's own port is there.
+func (m *machine) moveConsole() {
+	port := m.consoleDevice.AwaitPort(abi.ConsolePort)
+	diag.UnderWay = port.UnderWay
+	m.console.Output(port)
+}
+
+// awaitInput asks for the program's standard input and returns where it comes.
+func (m *machine) awaitInput() io.Reader {
+	announcing.Lock()
+	diag.Control(abi.ControlInput, "")
+	announcing.Unlock()
+	return m.consoleDevice.AwaitPort(abi.InputPort)
 }
 
 // listenControl obeys the machine's driver, in a goroutine of its own.
@@ -100,6 +116,8 @@ func (m *machine) command(line string) {
 	case abi.ControlWindow:
 		m.console.SetWindowSize(numbers[0], numbers[1])
 		rt.Signal(int(syscall.SIGWINCH))
+	case abi.ControlEnd:
+		m.console.EndInput(numbers[0])
 	}
 }
 

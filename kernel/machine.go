@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"strconv"
 	"strings"
 
 	"pith/abi"
@@ -18,6 +19,9 @@ type machine struct {
 	hostname  string
 	networks  []string // RecordNet texts
 	files     []fs.Packed
+
+	hasInput      bool // the driver passes standard input on
+	rows, columns int  // of the terminal; 0 if the console is none
 
 	transports    []virtio.Transport
 	entropy       entropy
@@ -44,6 +48,8 @@ func (m *machine) readBlock() {
 			m.networks = append(m.networks, string(payload))
 		case abi.RecordFile:
 			m.addFile(payload)
+		case abi.RecordFlag:
+			m.setFlag(string(payload))
 		}
 		rest = next
 	}
@@ -53,6 +59,22 @@ func (m *machine) setenv(pair string) {
 	m.env = append(m.env, pair)
 	if name, ok := strings.CutPrefix(pair, "HOSTNAME="); ok && name != "" {
 		m.hostname = name
+	}
+}
+
+func (m *machine) setFlag(word string) {
+	if word == abi.FlagInput {
+		m.hasInput = true
+	}
+	size, ok := strings.CutPrefix(word, abi.FlagWindow)
+	if !ok {
+		return
+	}
+	rows, columns, _ := strings.Cut(size, "x")
+	r, err1 := strconv.ParseUint(rows, 10, 16)
+	c, err2 := strconv.ParseUint(columns, 10, 16)
+	if err1 == nil && err2 == nil {
+		m.rows, m.columns = int(r), int(c)
 	}
 }
 

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"encoding/binary"
+	"fmt"
 	"strings"
 	"time"
 
@@ -23,11 +24,25 @@ func Block(l Launch, now time.Time) []byte {
 		b = abi.Record(b, abi.RecordNet, []byte(netWords(card.Link)))
 	}
 	b = abi.Record(b, abi.RecordCPUs, binary.LittleEndian.AppendUint32(nil, uint32(l.Spec.CPUs)))
-	if l.Spec.Trace {
-		b = abi.Record(b, abi.RecordFlag, []byte("trace"))
+	for _, flag := range flags(l) {
+		b = abi.Record(b, abi.RecordFlag, []byte(flag))
 	}
 	b = abi.Record(b, abi.RecordTime, binary.LittleEndian.AppendUint64(nil, uint64(now.UnixNano())))
 	return abi.Record(b, abi.RecordEnd, nil)
+}
+
+func flags(l Launch) []string {
+	var words []string
+	if l.Spec.Trace {
+		words = append(words, abi.FlagTrace)
+	}
+	if l.Input != nil {
+		words = append(words, abi.FlagInput)
+	}
+	if w := l.Window; w != (Window{}) {
+		words = append(words, fmt.Sprintf("%s%dx%d", abi.FlagWindow, w.Rows, w.Columns))
+	}
+	return words
 }
 
 // netWords writes a card's configuration as abi.RecordNet describes it.

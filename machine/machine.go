@@ -53,8 +53,24 @@ type Launch struct {
 	Dir string
 	// Console takes all that the program prints. Writes never overlap.
 	Console io.Writer
+	// Input is the program's standard input, read when the program reads it; nil
+	// is an empty one.
+	Input io.Reader
+	// Window is the size of the terminal that Console and Input belong to, zero
+	// where they belong to none.
+	Window Window
 	// Notify is told each control message of the guest, one at a time.
 	Notify func(Message)
+}
+
+// Window is the size of a terminal, in characters.
+type Window struct{ Rows, Columns int }
+
+// Terminal is what a Running can be asked for whose program's console may be a
+// terminal.
+type Terminal interface {
+	// Resize tells the program that the terminal has another size.
+	Resize(Window) error
 }
 
 // Card is one network card, ready to be plugged in.

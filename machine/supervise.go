@@ -25,6 +25,11 @@ type Supervisor struct {
 	Cards  []Card
 	// Output also takes what the program prints, as it comes; nil is nowhere.
 	Output io.Writer
+	// Input is the program's standard input; nil is an empty one.
+	Input io.Reader
+	// Window is the size of the terminal that Input and Output are, zero where
+	// they are none.
+	Window Window
 	// Started is called when the machine runs; nil is nobody.
 	Started func()
 	// Ready is called once for each published port that the program listens
@@ -96,6 +101,8 @@ func (s *Supervisor) launch() error {
 		Cards:   s.Cards,
 		Dir:     filepath.Join(s.Entry.Dir, driverDir),
 		Console: console,
+		Input:   s.Input,
+		Window:  s.Window,
 		Notify:  s.notifier(console),
 	})
 	if err != nil {
@@ -148,6 +155,16 @@ func (s *Supervisor) Signal(number int) error {
 		return nil
 	}
 	return s.running.Signal(number)
+}
+
+// Resize tells the program that its terminal has another size.
+func (s *Supervisor) Resize(w Window) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if t, ok := s.running.(Terminal); ok {
+		return t.Resize(w)
+	}
+	return nil
 }
 
 // Kill ends the machine at once.

@@ -35,7 +35,8 @@ type runFlags struct {
 	gateway []string
 	dns     []string
 	trace   bool
-	paused  bool // not a flag: pith debug sets it
+	paused  bool           // not a flag: pith debug sets it
+	window  machine.Window // the terminal, zero where there is none
 }
 
 func (f *runFlags) add(flags *pflag.FlagSet) {
@@ -61,7 +62,7 @@ func (a *app) runCommand() *cobra.Command {
 		Use:   "run [flags] WHAT [-- ARGS]",
 		Short: "Run a Go program or an image as a machine",
 		Long: `Run builds WHAT if needed and starts it as a machine. In the foreground the
-program's output comes here, Ctrl-C asks it to end (SIGTERM) and a second one
+program's input and output are pith's own, Ctrl-C asks it to end (SIGTERM) and a second one
 kills it, and its exit code is pith's. What stands behind -- are the program's
 arguments.`,
 		Example: `  pith run -p 8080:80 ./examples/hello
@@ -70,6 +71,9 @@ arguments.`,
   pith run --net bridge:br0 --addr 192.168.1.5/24 --gateway 192.168.1.1 web.img`,
 		Args: oneWhat,
 		RunE: func(c *cobra.Command, args []string) error {
+			if !detach {
+				flags.window = a.window()
+			}
 			entry, err := a.create(c.Context(), args, flags)
 			if err != nil {
 				return err
@@ -77,7 +81,7 @@ arguments.`,
 			if detach {
 				return a.detach(entry)
 			}
-			return a.foreground(entry)
+			return a.foreground(entry, flags.window)
 		},
 	}
 	flags.add(c.Flags())
@@ -176,6 +180,9 @@ func (f *runFlags) spec(args []string) (machine.Spec, error) {
 		}
 		s.Ports = append(s.Ports, port)
 	}
+	if f.window != (machine.Window{}) {
+		s.Env = terminalEnv()
+	}
 	for _, text := range f.env {
 		s.Env = append(s.Env, passEnv(text))
 	}
@@ -273,7 +280,7 @@ func plug(s machine.Spec) (cards []machine.Card, done func(), err error) {
 }
 
 // foreground supervises the machine in this process.
-func (a *app) foreground(entry *machine.Entry) error {
+func (a *app) foreground(entry *machine.Entry, window machine.Window) error {
 	cards, unplug, err := plug(entry.Spec)
 	if err != nil {
 		entry.Discard()
@@ -284,6 +291,8 @@ func (a *app) foreground(entry *machine.Entry) error {
 		Driver:  qemu.New(host.This()),
 		Cards:   cards,
 		Output:  a.out,
+		Input:   os.Stdin,
+		Window:  window,
 		Started: unplug,
 		Ready: func(p pith.Port) {
 			fmt.Fprintf(a.err, "%s: %s\n", a.err.bold(entry.Spec.Name), machine.URL(p))
@@ -291,6 +300,9 @@ func (a *app) foreground(entry *machine.Entry) error {
 	}
 	stop := a.forwardSignals(s)
 	defer stop()
+	if window != (machine.Window{}) {
+		defer a.followWindow(s)()
+	}
 	exit, err := s.Run()
 	unplug()
 	switch {

@@ -5,12 +5,16 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"strings"
 	"sync"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
 	"golang.org/x/term"
+
+	"pith/machine"
 )
 
 // terminal is an output that may be a person's screen.
@@ -121,5 +125,44 @@ func (p *progress) done() {
 	p.idle.Wait()
 	if p.to.person && p.said != "" {
 		fmt.Fprint(p.to, "\r\x1b[K")
+	}
+}
+
+// window is the size of the terminal that pith's input and output are, zero
+// where they are none.
+func (a *app) window() machine.Window {
+	if !term.IsTerminal(int(os.Stdin.Fd())) || !a.out.person {
+		return machine.Window{}
+	}
+	columns, rows, err := term.GetSize(int(os.Stdin.Fd()))
+	if err != nil || columns <= 0 || rows <= 0 {
+		return machine.Window{Rows: 24, Columns: 80}
+	}
+	return machine.Window{Rows: rows, Columns: columns}
+}
+
+// terminalEnv is what a program asks about the terminal that it prints to.
+func terminalEnv() []string {
+	var env []string
+	for _, name := range []string{"TERM", "COLORTERM", "NO_COLOR"} {
+		if value, ok := os.LookupEnv(name); ok {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
+}
+
+// followWindow tells the machine when its terminal changes size.
+func (a *app) followWindow(s *machine.Supervisor) (stop func()) {
+	changes := make(chan os.Signal, 1)
+	signal.Notify(changes, syscall.SIGWINCH)
+	go func() {
+		for range changes {
+			s.Resize(a.window()) // a machine that has just ended needs none
+		}
+	}()
+	return func() {
+		signal.Stop(changes)
+		close(changes)
 	}
 }

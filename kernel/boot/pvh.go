@@ -102,7 +102,7 @@ func (m *Machine) readBlock() {
 			m.Block.Time = int64(cpu.Load64(cpu.AddressOf(payload)))
 		case typ == abi.RecordCPUs && len(payload) == 4:
 			m.Block.CPUs = cpu.Load32(cpu.AddressOf(payload))
-		case typ == abi.RecordFlag && string(payload) == "trace":
+		case typ == abi.RecordFlag && string(payload) == abi.FlagTrace:
 			m.Block.Trace = true
 		}
 		rest = next

@@ -135,26 +135,40 @@ func OutOfMemory(asked uint64, what string, at, used, total uint64) {
 	Control(abi.ControlOutOfMemory, "", asked, used, total)
 }
 
-// Drained tells whether the host has taken all console output that is under
-// way by another device; nil where there is none. It must neither lock nor allocate.
-var Drained func() bool
+// UnderWay counts the pieces of console output that were given to another
+// device, and those that the host has taken; nil where there is none. Both wrap
+// round. It must neither lock nor allocate.
+var UnderWay func() (given, taken uint16)
 
-// drainTicks bounds how long Exit waits for that, in ticks of the time-stamp
-// counter: about half a second.
-const drainTicks = 1_500_000_000
+// How long Drain waits for a host that takes nothing, in ticks of the time-stamp
+// counter: about one second, and ten.
+const (
+	waitShort = 3_000_000_000
+	waitLong  = 10 * waitShort
+)
 
-func drain() {
-	if Drained == nil {
+// Drain waits until the host has taken what was given to it so far, so that
+// what is printed here follows it. It gives up on a host that takes nothing. It
+// may be called anywhere, and spins.
+func Drain() { drain(waitShort) }
+
+func drain(patience uint64) {
+	if UnderWay == nil {
 		return
 	}
-	for end := cpu.TSC() + drainTicks; !Drained() && cpu.TSC() < end; {
+	given, taken := UnderWay()
+	for end := cpu.TSC() + patience; int16(taken-given) < 0 && cpu.TSC() < end; {
 		cpu.Pause()
+		_, now := UnderWay()
+		if now != taken {
+			taken, end = now, cpu.TSC()+patience
+		}
 	}
 }
 
 // Exit ends the machine with a code from 0 to 255. It does not return.
 func Exit(code uint8) {
-	drain()
+	drain(waitLong)
 	Control(abi.ControlExit, "", uint64(code))
 	cpu.Out32(abi.PortExit, uint32(code))
 	// No exit device: leave by the keyboard controller's reset line, which ends

@@ -197,6 +197,7 @@ func write(fd, addr, n uintptr) uint64 {
 	}
 	switch fd {
 	case 1, 2:
+		diag.Drain()
 		diag.Write(addr, n)
 		return uint64(n)
 	case poll.EventFD:

@@ -382,10 +382,11 @@ func (q *Queue) Completed() int {
 	return int(uint16(atomic.LoadUint32(q.usedHead)>>16) - uint16(seen))
 }
 
-// Drained tells whether the device has completed all that was published. It
-// only reads shared memory, and may be called at any time.
-func (q *Queue) Drained() bool {
-	return atomic.LoadUint32(q.availHead)>>16 == atomic.LoadUint32(q.usedHead)>>16
+// UnderWay counts the chains that were published, and those that the device has
+// completed; both wrap round. It only reads shared memory, and may be called at
+// any time.
+func (q *Queue) UnderWay() (published, completed uint16) {
+	return uint16(atomic.LoadUint32(q.availHead) >> 16), uint16(atomic.LoadUint32(q.usedHead) >> 16)
 }
 
 // Take returns the next chain that the device is done with: the id that Add

@@ -3,16 +3,12 @@ package qemu
 import (
 	"fmt"
 	"os"
-	"runtime"
 	"syscall"
 )
 
 // bufferSize is what a socket to QEMU holds while nobody reads, in bytes. The
 // host caps it; more only saves a guest that prints a lot from waiting.
 const bufferSize = 1 << 20
-
-// sendBufferForce is SO_SNDBUFFORCE (socket(7)): beyond the cap, for root.
-const sendBufferForce = 32
 
 // channel makes a pair of connected sockets: ours for this process, theirs for
 // QEMU. No other child process inherits them.
@@ -30,11 +26,6 @@ func channel(name string) (ours, theirs *os.File, err error) {
 	// Best effort, the caps are the host's business.
 	syscall.SetsockoptInt(fds[0], syscall.SOL_SOCKET, syscall.SO_RCVBUF, bufferSize)
 	syscall.SetsockoptInt(fds[1], syscall.SOL_SOCKET, syscall.SO_SNDBUF, bufferSize)
-	if runtime.GOOS == "linux" {
-		// Each short write takes a buffer of its own, so that many lines need
-		// more than the cap for users without privilege.
-		syscall.SetsockoptInt(fds[1], syscall.SOL_SOCKET, sendBufferForce, 64*bufferSize)
-	}
 	if err := syscall.SetNonblock(fds[0], true); err != nil {
 		syscall.Close(fds[0])
 		syscall.Close(fds[1])

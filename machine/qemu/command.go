@@ -11,8 +11,8 @@ import (
 
 // descriptors are the numbers under which QEMU finds its ends of the sockets.
 type descriptors struct {
-	console, events, control, qmp int
-	wires                         []int // one for each card; -1 for the user-mode network
+	console, events, control, qmp, input int
+	wires                                []int // one for each card; -1 for the user-mode network
 }
 
 // command is what decides QEMU's command line.
@@ -83,6 +83,7 @@ func (c command) channels() []string {
 		"-chardev", fmt.Sprintf("socket,id=events,fd=%d", c.fds.events),
 		"-chardev", fmt.Sprintf("socket,id=control,fd=%d", c.fds.control),
 		"-chardev", fmt.Sprintf("socket,id=qmp,fd=%d", c.fds.qmp),
+		"-chardev", fmt.Sprintf("socket,id=input,fd=%d", c.fds.input),
 		"-mon", "chardev=qmp,mode=control",
 		"-device", fmt.Sprintf("isa-debugcon,iobase=%#x,chardev=console", abi.PortConsole),
 		"-device", fmt.Sprintf("isa-debugcon,iobase=%#x,chardev=events", abi.PortControl),
@@ -105,8 +106,11 @@ func (c command) devices() []string {
 	return append(a,
 		"-device", c.virtio("rng"),
 		"-device", c.virtio("serial"),
-		"-device", "virtconsole,chardev=console",
-		"-device", "virtserialport,chardev=control,name="+abi.ControlPort)
+		// Port 0 is for a device of the console kind, which loses what its
+		// reader doesn't take at once.
+		"-device", "virtserialport,nr=1,chardev=console,name="+abi.ConsolePort,
+		"-device", "virtserialport,nr=2,chardev=control,name="+abi.ControlPort,
+		"-device", "virtserialport,nr=3,chardev=input,name="+abi.InputPort)
 }
 
 // virtio is a device's name on the board's bus.

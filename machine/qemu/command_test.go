@@ -72,8 +72,8 @@ func TestCommandLine(t *testing.T) {
 			"virtio-net-device,netdev=net1,mac=52:54:00:00:00:02",
 			"virtio-rng-device",
 			"virtio-serial-device",
-			"virtconsole,chardev=console",
-			"virtserialport,chardev=control,name=pith.control",
+			"virtserialport,nr=1,chardev=console,name=pith.console",
+			"virtserialport,nr=2,chardev=control,name=pith.control", "virtserialport,nr=3,chardev=input,name=pith.input",
 		},
 	} {
 		if got := after(args, flag); !slices.Equal(got, want) {

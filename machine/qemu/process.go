@@ -28,11 +28,13 @@ type process struct {
 	ended   chan struct{}  // closed when the process was waited for
 	waitErr error
 
-	mu      sync.Mutex
-	control *os.File
-	killed  bool
-	code    *int // of the guest's exit message
-	oom     error
+	mu       sync.Mutex
+	control  *os.File
+	inputEnd *os.File
+	input    func() // starts to pass standard input on; nil where there is none
+	killed   bool
+	code     *int // of the guest's exit message
+	oom      error
 }
 
 // start runs QEMU with its channels and returns when the process is there.
@@ -52,8 +54,8 @@ func start(path string, h host.Host, accel Accel, l machine.Launch) (_ *process,
 		block:   filepath.Join(l.Dir, "instance"),
 		sandbox: h.OS == "linux",
 	}
-	for i, fd := range []*int{&c.fds.console, &c.fds.events, &c.fds.control, &c.fds.qmp} {
-		mine, yours, err := channel([]string{"console", "events", "control", "qmp"}[i])
+	for i, fd := range []*int{&c.fds.console, &c.fds.events, &c.fds.control, &c.fds.qmp, &c.fds.input} {
+		mine, yours, err := channel([]string{"console", "events", "control", "qmp", "input"}[i])
 		if err != nil {
 			return nil, err
 		}
@@ -71,7 +73,10 @@ func start(path string, h host.Host, accel Accel, l machine.Launch) (_ *process,
 	if err := p.exec(c); err != nil {
 		return nil, fmt.Errorf("start QEMU: %w", err)
 	}
-	p.control = ours[2]
+	p.control, p.inputEnd = ours[2], ours[4]
+	if l.Input != nil {
+		p.input = sync.OnceFunc(func() { go p.passInput(l.Input, p.inputEnd) })
+	}
 	p.pump(ours[0], l.Console)
 	p.pump(ours[1], &machine.LineReader{Notify: p.watch(l.Notify)})
 	p.qmp = openQMP(ours[3])
@@ -96,6 +101,13 @@ func wires(cards []machine.Card, files []*os.File) ([]int, []*os.File) {
 		}
 	}
 	return fds, files
+}
+
+// passInput copies standard input to the guest, and tells it how much there was
+// when it ends.
+func (p *process) passInput(from io.Reader, to *os.File) {
+	n, _ := io.Copy(to, from) // input that fails has ended
+	p.send("%s %d", abi.ControlEnd, n)
 }
 
 // environment leaves out what would change QEMU's behaviour.
@@ -160,6 +172,9 @@ func (p *process) pump(from *os.File, to io.Writer) {
 // watch keeps what the guest says about its end.
 func (p *process) watch(notify func(machine.Message)) func(machine.Message) {
 	return func(m machine.Message) {
+		if m.Kind == abi.ControlInput && p.input != nil {
+			p.input()
+		}
 		p.mu.Lock()
 		if code, ok := m.ExitCode(); ok {
 			p.code = &code
@@ -178,19 +193,30 @@ func (p *process) watch(notify func(machine.Message)) func(machine.Message) {
 // Process identifies QEMU's process.
 func (p *process) Process() machine.ProcessID { return p.id }
 
-// Signal sends a control message. It stays in the channel until the guest's
-// driver has opened its port.
+// Signal sends a control message.
 func (p *process) Signal(number int) error {
+	if err := p.send("%s %d", abi.ControlSignal, number); err != nil {
+		return fmt.Errorf("signal %d: %w", number, err)
+	}
+	return nil
+}
+
+// Resize tells the guest its terminal's size.
+func (p *process) Resize(w machine.Window) error {
+	return p.send("%s %d %d", abi.ControlWindow, w.Rows, w.Columns)
+}
+
+// send writes one control message. It stays in the channel until the guest's
+// driver has opened its port.
+func (p *process) send(format string, words ...any) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.control == nil {
 		return errors.New("the machine has ended")
 	}
 	p.control.SetWriteDeadline(time.Now().Add(time.Second))
-	if _, err := fmt.Fprintf(p.control, "%s %d\n", abi.ControlSignal, number); err != nil {
-		return fmt.Errorf("signal %d: %w", number, err)
-	}
-	return nil
+	_, err := fmt.Fprintf(p.control, format+"\n", words...)
+	return err
 }
 
 // Debug opens QEMU's gdb server on a Unix socket.
@@ -236,6 +262,7 @@ func (p *process) Wait() machine.Exit {
 	defer p.mu.Unlock()
 	p.control.Close()
 	p.control = nil
+	p.inputEnd.Close()
 	return ending{
 		status: p.cmd.ProcessState.ExitCode(),
 		code:   p.code,

@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"os/signal"
 	"runtime"
 	"runtime/pprof"
 	"sync"
@@ -41,6 +42,9 @@ var programs = map[string]func(){
 	"fork":    fork,
 	"profile": profile,
 	"dup":     duplicate,
+	"print":   printLines,
+	"cat":     func() { _, err := io.Copy(os.Stdout, os.Stdin); check(err) },
+	"tty":     terminal,
 	"net":     network,
 	"code":    writeCode,
 	"data":    runData,
@@ -227,6 +231,37 @@ func network() {
 	var d net.Dialer
 	_, err = d.DialContext(ctx, "tcp", "10.0.2.99:9")
 	fmt.Println("cancelled", err != nil)
+}
+
+// printLines prints a great deal, and panics in the middle of a line.
+func printLines() {
+	for i := range 200_000 {
+		fmt.Println("line", i)
+	}
+	fmt.Print("the last words, ")
+	panic("on purpose")
+}
+
+// terminal says what it knows of its terminal, now and when that changes.
+func terminal() {
+	var size struct{ rows, columns, x, y uint16 }
+	ask := func() syscall.Errno {
+		_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, 1, syscall.TIOCGWINSZ, uintptr(unsafe.Pointer(&size)))
+		return errno
+	}
+	changed := make(chan os.Signal, 1)
+	signal.Notify(changed, syscall.SIGWINCH)
+	if errno := ask(); errno != 0 {
+		fmt.Println("no terminal:", errno)
+		return
+	}
+	fmt.Println("terminal", os.Getenv("TERM"), size.rows, size.columns)
+	<-changed
+	ask()
+	fmt.Println("now", size.rows, size.columns)
+	var line string
+	fmt.Scanln(&line)
+	fmt.Println("you said", line)
 }
 
 // duplicate moves a connection through a file and back, as programs do that hand

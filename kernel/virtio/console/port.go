@@ -146,9 +146,10 @@ func (r *reader) repost() {
 	r.queue.Publish()
 }
 
-// Drained tells whether the host has taken all that was written. It may be
-// called at any time, and does no more than read memory.
-func (p *Port) Drained() bool { return p.tx.box.queue.Drained() }
+// UnderWay counts the buffers that were given to the host, and those that it has
+// taken; both wrap round. It may be called at any time, and does no more than
+// read memory.
+func (p *Port) UnderWay() (given, taken uint16) { return p.tx.box.queue.UnderWay() }
 
 // Write copies b into buffers for the device and returns. It parks the goroutine
 // only while all buffers are under way. The device drops what is written to a
