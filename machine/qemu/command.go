@@ -62,9 +62,21 @@ func (c command) board() []string {
 		"-machine", boards[s.Type],
 		"-accel", accel,
 		"-cpu", c.cpu,
-		"-smp", fmt.Sprint(s.CPUs),
+		"-smp", c.cpus(),
 		"-m", fmt.Sprintf("%dk", s.Memory/1024),
 	}
+}
+
+// cpus says how many CPUs there are. Where QEMU emulates and there can only be
+// one, releases before 8.1 leave out the fences between it and the thread that
+// does the devices' work, and interrupts and notifications of virtio get lost.
+// So there could always be two.
+func (c command) cpus() string {
+	n := c.launch.Spec.CPUs
+	if n == 1 && c.accel != KVM {
+		return "1,maxcpus=2"
+	}
+	return fmt.Sprint(n)
 }
 
 func (c command) boot() []string {

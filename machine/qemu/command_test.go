@@ -173,3 +173,18 @@ func FuzzExplain(f *testing.F) {
 		}
 	})
 }
+
+// TestFences: an emulated machine with one CPU is one that could have two, or
+// QEMU leaves out what virtio needs; see command.cpus.
+func TestFences(t *testing.T) {
+	for _, test := range []struct {
+		accel, want string
+		cpus        int
+	}{{TCG, "1,maxcpus=2", 1}, {KVM, "1", 1}, {TCG, "3", 3}} {
+		c := command{accel: test.accel}
+		c.launch.Spec.CPUs = test.cpus
+		if got := c.cpus(); got != test.want {
+			t.Errorf("%d CPUs by %s: -smp %s, want %s", test.cpus, test.accel, got, test.want)
+		}
+	}
+}
