@@ -70,6 +70,13 @@ type Link struct {
 	Addrs   []netip.Prefix // none: DHCP and SLAAC
 	Gateway []netip.Addr   // at most one a family
 	DNS     []netip.Addr
+	Routes  []Route
+}
+
+// Route leads to a network by a router that a Link reaches.
+type Route struct {
+	To  netip.Prefix
+	Via netip.Addr // of the same family
 }
 
 // Network is a virtual network between machines.

@@ -57,6 +57,9 @@ func netWords(l pith.Link) string {
 	for _, d := range l.DNS {
 		words = append(words, "dns="+d.String())
 	}
+	for _, r := range l.Routes {
+		words = append(words, fmt.Sprintf("route=%s,%s", r.To, r.Via))
+	}
 	if len(l.Addrs) == 0 {
 		words = append(words, "dhcp", "slaac")
 	}

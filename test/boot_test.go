@@ -230,9 +230,25 @@ func TestIPv6Loopback(t *testing.T) {
 }
 
 func TestRuntimeUnderLoad(t *testing.T) {
-	for _, cpus := range []string{"1", "2", "4"} {
+	for _, cpus := range []string{"1", "2", "4", "64"} {
 		run(t, "--cpus", cpus, "-m", "256", guest, "--", "runtime").expect(t, 0, "sum 40000 cpus "+cpus)
 	}
+}
+
+// TestOutbound: a program reaches a server of the host, by the user network's
+// address for it.
+func TestOutbound(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(w, r.Body)
+	})}
+	go server.Serve(l)
+	defer server.Close()
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	run(t, guest, "--", "fetch", "http://10.0.2.2:"+port+"/").expect(t, 0, "200 OK 1000000 true")
 }
 
 func TestNoProcesses(t *testing.T) {

@@ -49,6 +49,51 @@ func TestThousandsOfConnections(t *testing.T) {
 	}
 }
 
+// TestTwoNetworks: a machine with two cards takes the right one, also by a route
+// through a gateway.
+func TestTwoNetworks(t *testing.T) {
+	ns := namespace(t)
+	for _, args := range [][]string{
+		{"tuntap", "add", "tap1", "mode", "tap"}, {"addr", "add", "10.9.0.1/24", "dev", "tap1"},
+		{"addr", "add", "172.20.5.5/32", "dev", "lo"}, {"link", "set", "tap1", "up"},
+	} {
+		if out, err := exec.Command("ip", append([]string{"-n", ns}, args...)...).CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+	}
+	server := exec.Command("ip", "netns", "exec", ns, os.Args[0])
+	server.Env = append(os.Environ(), clientVariable+"=greet")
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { server.Process.Kill(); server.Wait() }()
+	out, err := exec.CommandContext(t.Context(), "ip", "netns", "exec", ns, command, "run", "--rm",
+		"--net", "tap:tap0,addr=10.0.0.5/24,addr=fd00:7::5/64", "--net", "tap:tap1,addr=10.9.0.5/24,route=172.20.0.0/16@10.9.0.1",
+		guest, "--", "routes", "10.0.0.1:7", "10.9.0.1:7", "172.20.5.5:7", "[fd00:7::1]:7").CombinedOutput()
+	for _, want := range []string{"10.0.0.1:7 from 10.0.0.5: 10.0.0.5", "10.9.0.1:7 from 10.9.0.5: 10.9.0.5", "172.20.5.5:7 from 10.9.0.5: 10.9.0.5", "[fd00:7::1]:7 from fd00:7::5: fd00:7::5"} {
+		if err != nil || !strings.Contains(string(out), want) {
+			t.Fatalf("%v, no %q in:\n%s", err, want, out)
+		}
+	}
+}
+
+// greet tells each caller its address, until it is killed.
+func greet() int {
+	l, err := net.Listen("tcp", ":7")
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return 1
+		}
+		fmt.Fprint(c, c.RemoteAddr().(*net.TCPAddr).IP)
+		c.Close()
+	}
+}
+
 // namespace makes a network namespace with a tap device at 10.0.0.1/24 and
 // fd00:7::1/64, and removes it at the end.
 func namespace(t *testing.T) string {
@@ -78,6 +123,9 @@ func namespace(t *testing.T) string {
 
 // beClient is the client's whole life; it returns an exit code.
 func beClient(what string) int {
+	if what == "greet" {
+		return greet()
+	}
 	addr, text, _ := strings.Cut(what, " ")
 	n, err := strconv.Atoi(text)
 	if err != nil {

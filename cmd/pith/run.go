@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -30,10 +29,7 @@ type runFlags struct {
 	name    string
 	remove  bool
 	board   string
-	net     string
-	addrs   []string
-	gateway []string
-	dns     []string
+	network networkFlags
 	trace   bool
 	paused  bool           // not a flag: pith debug sets it
 	window  machine.Window // the terminal, zero where there is none
@@ -48,10 +44,7 @@ func (f *runFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.name, "name", "", "the machine's name (default: one is made up)")
 	flags.BoolVar(&f.remove, "rm", false, "forget the machine when it has ended")
 	flags.StringVar(&f.board, "machine-type", machine.TypeMicroVM, "the board: "+machine.TypeMicroVM+" or "+machine.TypeQ35)
-	flags.StringVar(&f.net, "net", "user", "network: user, tap:NAME, bridge:NAME or none")
-	flags.StringArrayVar(&f.addrs, "addr", nil, "the machine's address on a tap or bridge, as in 192.168.1.5/24 (default: DHCP and SLAAC)")
-	flags.StringArrayVar(&f.gateway, "gateway", nil, "the way out from a tap or bridge")
-	flags.StringArrayVar(&f.dns, "dns", nil, "the DNS server")
+	f.network.add(flags)
 	flags.BoolVar(&f.trace, "trace", false, "the boot prints numbered stamps and the memory map")
 }
 
@@ -68,7 +61,9 @@ arguments.`,
 		Example: `  pith run -p 8080:80 ./examples/hello
   pith run -p 5353:53/udp -e UPSTREAM=9.9.9.9 -m 64 --cpus 2 ./cmd/dns -- -verbose
   pith run -d --name web -p 0.0.0.0:8080:80 web.img
-  pith run --net bridge:br0 --addr 192.168.1.5/24 --gateway 192.168.1.1 web.img`,
+  pith run --net bridge:br0 --addr 192.168.1.5/24 --gateway 192.168.1.1 web.img
+  pith run --net tap:out,addr=192.168.1.5/24,gateway=192.168.1.1 \
+           --net tap:in,addr=10.0.0.1/24,route=10.1.0.0/16@10.0.0.9 router.img`,
 		Args: oneWhat,
 		RunE: func(c *cobra.Command, args []string) error {
 			if !detach {
@@ -186,7 +181,7 @@ func (f *runFlags) spec(args []string) (machine.Spec, error) {
 	for _, text := range f.env {
 		s.Env = append(s.Env, passEnv(text))
 	}
-	if s.Links, err = f.links(s); err != nil {
+	if s.Links, err = f.network.links(s); err != nil {
 		return s, err
 	}
 	return s, s.Check()
@@ -198,55 +193,6 @@ func passEnv(text string) string {
 		return text + "=" + value
 	}
 	return text
-}
-
-// noNetwork is the value of --net for a machine without a card.
-const noNetwork = "none"
-
-// links describes the machine's network card.
-func (f *runFlags) links(s machine.Spec) ([]pith.Link, error) {
-	static := len(f.addrs)+len(f.gateway)+len(f.dns) > 0
-	if f.net == noNetwork {
-		if static || len(s.Ports) > 0 {
-			return nil, pith.Errorf("--net none has no card to publish ports or set addresses of")
-		}
-		return nil, nil
-	}
-	mode, err := network.ParseMode(f.net)
-	if err != nil {
-		return nil, err
-	}
-	mac := machine.MAC(s.Name, 0)
-	if mode.Kind == network.User {
-		if static {
-			return nil, pith.Errorf("--addr, --gateway and --dns are for a tap or bridge: the user network has its own")
-		}
-		return []pith.Link{qemu.UserLink(mac)}, nil
-	}
-	if len(s.Ports) > 0 {
-		return nil, pith.Errorf("-p is for the user network: on %s the machine's own address is reachable", mode)
-	}
-	link := pith.Link{Network: mode.String(), MAC: mac}
-	if link.Addrs, err = parseAll(f.addrs, "--addr", "an address with its prefix length, as in 192.168.1.5/24", netip.ParsePrefix); err != nil {
-		return nil, err
-	}
-	if link.Gateway, err = parseAll(f.gateway, "--gateway", "an IP address", netip.ParseAddr); err != nil {
-		return nil, err
-	}
-	link.DNS, err = parseAll(f.dns, "--dns", "an IP address", netip.ParseAddr)
-	return []pith.Link{link}, err
-}
-
-func parseAll[T any](texts []string, flag, want string, parse func(string) (T, error)) ([]T, error) {
-	var all []T
-	for _, text := range texts {
-		v, err := parse(text)
-		if err != nil {
-			return nil, pith.Errorf("%s %s is not %s", flag, text, want)
-		}
-		all = append(all, v)
-	}
-	return all, nil
 }
 
 // plug joins each of a machine's cards to its network. Call done when the

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -43,6 +44,8 @@ var programs = map[string]func(){
 	"profile": profile,
 	"dup":     duplicate,
 	"print":   printLines,
+	"fetch":   fetch,
+	"routes":  routes,
 	"cat":     func() { _, err := io.Copy(os.Stdout, os.Stdin); check(err) },
 	"tty":     terminal,
 	"net":     network,
@@ -231,6 +234,29 @@ func network() {
 	var d net.Dialer
 	_, err = d.DialContext(ctx, "tcp", "10.0.2.99:9")
 	fmt.Println("cancelled", err != nil)
+}
+
+// fetch sends a server a million bytes and wants them back.
+func fetch() {
+	sent := bytes.Repeat([]byte("0123456789"), 100_000)
+	r, err := http.Post(os.Args[2], "text/plain", bytes.NewReader(sent))
+	check(err)
+	got, err := io.ReadAll(r.Body)
+	check(err)
+	fmt.Println(r.Status, len(got), bytes.Equal(got, sent))
+}
+
+// routes asks what is behind each of the addresses given, and says from which
+// of its own it did.
+func routes() {
+	for _, addr := range os.Args[2:] {
+		c, err := net.DialTimeout("tcp", addr, 30*time.Second)
+		check(err)
+		host, _, _ := net.SplitHostPort(c.LocalAddr().String())
+		text, err := io.ReadAll(c)
+		check(err)
+		fmt.Printf("%s from %s: %s\n", addr, host, text)
+	}
 }
 
 // printLines prints a great deal, and panics in the middle of a line.
