@@ -54,6 +54,14 @@ type Machine struct {
 	Env    []string // KEY=VALUE
 	Ports  []Port
 	Links  []Link
+	Files  []File // copied into the machine when it starts
+	Dir    string // the program's working directory, absolute; "" is "/"
+}
+
+// File is a file or folder of the host that a machine gets a copy of.
+type File struct {
+	Source string // its path on the host
+	Target string // its path in the machine, absolute
 }
 
 // Port publishes a guest's port on the host.

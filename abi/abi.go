@@ -76,6 +76,7 @@ const (
 	RecordCPUs = 5 // count of CPUs, 4 bytes little-endian
 	RecordFlag = 6 // one of the words below
 	RecordFile = 7 // one file: mode (4 bytes), length of the name (4 bytes), name, contents
+	RecordDir  = 8 // the program's working directory, "/" without it; made if it is missing
 )
 
 // Words of RecordFlag.

@@ -48,6 +48,7 @@ func (m *machine) startLinux() {
 		Console:  m.console,
 		Poller:   rt.Poller{},
 		Files:    m.files,
+		Dir:      m.dir,
 		Hostname: m.hostname,
 		Args:     m.args,
 		Env:      m.env,

@@ -19,6 +19,7 @@ type machine struct {
 	hostname  string
 	networks  []string // RecordNet texts
 	files     []fs.Packed
+	dir       string // the working directory
 
 	hasInput      bool // the driver passes standard input on
 	rows, columns int  // of the terminal; 0 if the console is none
@@ -48,6 +49,8 @@ func (m *machine) readBlock() {
 			m.networks = append(m.networks, string(payload))
 		case abi.RecordFile:
 			m.addFile(payload)
+		case abi.RecordDir:
+			m.dir = string(payload)
 		case abi.RecordFlag:
 			m.setFlag(string(payload))
 		}

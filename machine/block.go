@@ -12,7 +12,8 @@ import (
 
 // Block is the instance block: what a booted image is told about itself. now
 // is the host's clock, read as late as possible.
-func Block(l Launch, now time.Time) []byte {
+// It fails where a file of the machine's can't be read.
+func Block(l Launch, now time.Time) ([]byte, error) {
 	b := []byte(abi.Magic)
 	for _, arg := range l.Spec.Argv() {
 		b = abi.Record(b, abi.RecordArg, []byte(arg))
@@ -27,8 +28,15 @@ func Block(l Launch, now time.Time) []byte {
 	for _, flag := range flags(l) {
 		b = abi.Record(b, abi.RecordFlag, []byte(flag))
 	}
+	if dir := l.Spec.Dir; dir != "" {
+		b = abi.Record(b, abi.RecordDir, []byte(dir))
+	}
+	b, err := appendFiles(b, l.Spec.Files)
+	if err != nil {
+		return nil, err
+	}
 	b = abi.Record(b, abi.RecordTime, binary.LittleEndian.AppendUint64(nil, uint64(now.UnixNano())))
-	return abi.Record(b, abi.RecordEnd, nil)
+	return abi.Record(b, abi.RecordEnd, nil), nil
 }
 
 func flags(l Launch) []string {

@@ -14,7 +14,7 @@ func TestBlock(t *testing.T) {
 	s := validSpec("web")
 	s.Args, s.CPUs, s.Trace = []string{"-v", ""}, 4, true
 	now := time.Unix(1_700_000_000, 123)
-	b := Block(Launch{Spec: s, Cards: []Card{
+	b, err := Block(Launch{Spec: s, Cards: []Card{
 		{Link: pith.Link{
 			MAC:     "52:54:00:00:00:01",
 			Addrs:   []netip.Prefix{netip.MustParsePrefix("10.0.2.15/24"), netip.MustParsePrefix("fec0::15/64")},
@@ -23,6 +23,9 @@ func TestBlock(t *testing.T) {
 		}},
 		{Link: pith.Link{MAC: "52:54:00:00:00:02"}},
 	}}, now)
+	if err != nil {
+		t.Fatal(err)
+	}
 	if string(b[:len(abi.Magic)]) != abi.Magic {
 		t.Fatalf("the block begins with %q", b[:8])
 	}

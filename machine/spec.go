@@ -2,6 +2,7 @@ package machine
 
 import (
 	"fmt"
+	"path"
 	"regexp"
 	"strconv"
 	"strings"
@@ -67,13 +68,20 @@ func (s Spec) Check() error {
 			return pith.Errorf("%q is no environment variable: write KEY=VALUE", env)
 		}
 	}
+	if s.Dir != "" && !path.IsAbs(s.Dir) {
+		return pith.Errorf("%q is no working directory: it begins with /", s.Dir)
+	}
 	return s.checkMemory()
 }
 
 func (s Spec) checkMemory() error {
 	least := int64(MinMemory)
 	if s.Image != nil {
-		least = max(least, s.Image.Manifest.Memory)
+		files, err := FilesSize(s.Files)
+		if err != nil {
+			return err
+		}
+		least = max(least, s.Image.Manifest.Memory) + files
 	}
 	if s.Memory < least {
 		return pith.Errorf("%s is too little memory for this image: the least that works is -m %d", FormatMemory(s.Memory), ceilMiB(least))

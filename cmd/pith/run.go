@@ -30,6 +30,8 @@ type runFlags struct {
 	remove  bool
 	board   string
 	network networkFlags
+	files   []string
+	dir     string
 	trace   bool
 	paused  bool           // not a flag: pith debug sets it
 	window  machine.Window // the terminal, zero where there is none
@@ -45,6 +47,8 @@ func (f *runFlags) add(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.remove, "rm", false, "forget the machine when it has ended")
 	flags.StringVar(&f.board, "machine-type", machine.TypeMicroVM, "the board: "+machine.TypeMicroVM+" or "+machine.TypeQ35)
 	f.network.add(flags)
+	flags.StringArrayVar(&f.files, "file", nil, "give the machine a copy of a file or folder: SOURCE:TARGET")
+	flags.StringVarP(&f.dir, "workdir", "w", "", "the program's working directory (default /)")
 	flags.BoolVar(&f.trace, "trace", false, "the boot prints numbered stamps and the memory map")
 }
 
@@ -125,7 +129,11 @@ func (a *app) create(ctx context.Context, args []string, f runFlags) (*machine.E
 		return nil, err
 	}
 	if f.memory == "" {
-		spec.Memory = max(spec.Memory, spec.Image.Manifest.Memory)
+		files, err := machine.FilesSize(spec.Files)
+		if err != nil {
+			return nil, err
+		}
+		spec.Memory = max(spec.Memory, spec.Image.Manifest.Memory+2*files)
 	}
 	if spec.Image.Path, err = filepath.Abs(spec.Image.Path); err != nil {
 		return nil, err
@@ -155,7 +163,7 @@ func (f *runFlags) spec(args []string) (machine.Spec, error) {
 		Paused:  f.paused,
 		Created: time.Now(),
 	}
-	s.Name, s.CPUs, s.Memory = f.name, f.cpus, machine.DefaultMemory
+	s.Name, s.CPUs, s.Memory, s.Dir = f.name, f.cpus, machine.DefaultMemory, f.dir
 	if len(args) > 1 {
 		s.Args = args[1:]
 	}
@@ -174,6 +182,13 @@ func (f *runFlags) spec(args []string) (machine.Spec, error) {
 			return s, err
 		}
 		s.Ports = append(s.Ports, port)
+	}
+	for _, text := range f.files {
+		file, err := machine.ParseFile(text)
+		if err != nil {
+			return s, err
+		}
+		s.Files = append(s.Files, file)
 	}
 	if f.window != (machine.Window{}) {
 		s.Env = terminalEnv()

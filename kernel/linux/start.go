@@ -45,6 +45,7 @@ type Config struct {
 	Poller   Poller
 	Stack    socket.Stack // nil: see SetStack
 	Files    []fs.Packed  // read-only files of the image, later ones win
+	Dir      string       // working directory, made if it is missing; "" is "/"
 	Hostname string
 	Args     []string // the program's arguments: /proc/self/cmdline
 	Env      []string // KEY=VALUE: /proc/self/environ
@@ -98,8 +99,26 @@ func Start(c Config) {
 			complain("cannot place the image's file " + p.Path + ": " + errno.Error())
 		}
 	}
+	if c.Dir != "" {
+		enter(c.Dir)
+	}
 	openConsole(c.Console)
 	started = !Hosted
+}
+
+// enter makes a directory and the working directory of it.
+func enter(dir string) {
+	errno := tree.MakeParents(dir + "/")
+	node, errno2 := tree.Lookup(tree.Root(), dir, true)
+	if errno == 0 {
+		errno = errno2
+	}
+	if errno == 0 {
+		errno = changeDirectory(node)
+	}
+	if errno != 0 {
+		complain("cannot work in " + dir + ": " + errno.Error())
+	}
 }
 
 // SetStack sets the network stack. Before that, AF_INET and AF_INET6 sockets

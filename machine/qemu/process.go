@@ -130,7 +130,10 @@ func (p *process) exec(c command) error {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 		p.cmd.Args = append([]string{program}, c.args()...)
-		err := os.WriteFile(c.block, machine.Block(c.launch, time.Now()), 0o600)
+		block, err := machine.Block(c.launch, time.Now())
+		if err == nil {
+			err = os.WriteFile(c.block, block, 0o600)
+		}
 		if err == nil {
 			err = p.cmd.Start()
 		}

@@ -46,6 +46,7 @@ var programs = map[string]func(){
 	"print":   printLines,
 	"fetch":   fetch,
 	"routes":  routes,
+	"show":    show,
 	"cat":     func() { _, err := io.Copy(os.Stdout, os.Stdin); check(err) },
 	"tty":     terminal,
 	"net":     network,
@@ -244,6 +245,15 @@ func fetch() {
 	got, err := io.ReadAll(r.Body)
 	check(err)
 	fmt.Println(r.Status, len(got), bytes.Equal(got, sent))
+}
+
+// show prints a file.
+func show() {
+	dir, err := os.Getwd()
+	check(err)
+	text, err := os.ReadFile(os.Args[2])
+	check(err)
+	fmt.Printf("%s: %s\n", dir, text)
 }
 
 // routes asks what is behind each of the addresses given, and says from which
