@@ -81,6 +81,10 @@ var testModules = map[string]map[string]string{
 		"x/x.go": "package main\n\nfunc main() { println(\"x\") }\n",
 		"y/y.go": "package main\n\nimport \"fmt\"\n\nfunc main() { fmt.Println(\"y\") }\n",
 	},
+	"example.com/server@v1.0.0": {
+		"go.mod":  "module example.com/server\n\ngo 1.26\n\nrequire example.com/dep v1.0.0\n\nreplace example.com/dep => ../dep\n",
+		"main.go": "package main\n\nimport (\"fmt\"; \"example.com/dep\")\n\nfunc main() { fmt.Println(dep.Name) }\n",
+	},
 	"example.com/ancient@v0.1.0": {
 		"main.go": "package main\n\nfunc main() { println(\"ancient\") }\n",
 	},
@@ -93,6 +97,7 @@ func TestModuleVersion(t *testing.T) {
 		"example.com/tool@latest":           "dep\n",
 		"example.com/tool/cmd/small@v1.2.3": "small\n",
 		"example.com/ancient@v0.1.0":        "ancient\n",
+		"example.com/server@v1.0.0":         "dep\n", // its go.mod replaces what was not published
 	} {
 		img := mustBuild(t, Options{Dir: t.TempDir(), What: what, Env: env})
 		if got := output(t, img); got != want {

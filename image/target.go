@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -65,7 +66,7 @@ func (b *builder) fetch(ctx context.Context, what string) (target, error) {
 	if err != nil {
 		return target{}, err
 	}
-	dir, err := b.copyModule(module)
+	dir, err := b.copyModule(ctx, module)
 	if err != nil {
 		return target{}, err
 	}
@@ -105,6 +106,9 @@ func (b *builder) findModule(ctx context.Context, pkg, version string) (download
 		if m.Error == "" {
 			return m, nil
 		}
+		if m.Info != "" {
+			return downloaded{}, pith.Errorf("%s", m.Error)
+		}
 		if first == "" {
 			first = m.Error
 		}
@@ -138,9 +142,12 @@ func (f *failure) orOutput(out []byte) []byte {
 	return f.stdout
 }
 
+// copyRevision changes when copyModule makes another copy of the same module.
+const copyRevision = "2"
+
 // copyModule copies a module out of the module cache, which is read-only.
-func (b *builder) copyModule(m downloaded) (string, error) {
-	dir := filepath.Join(b.cache, "modules", digest(m.Path, m.Version, m.Sum))
+func (b *builder) copyModule(ctx context.Context, m downloaded) (string, error) {
+	dir := filepath.Join(b.cache, "modules", digest(copyRevision, m.Path, m.Version, m.Sum))
 	if isDir(dir) {
 		touch(dir)
 		return dir, nil
@@ -150,12 +157,47 @@ func (b *builder) copyModule(m downloaded) (string, error) {
 		if err := copyTree(tmp, m.Dir); err != nil {
 			return err
 		}
-		if isFile(filepath.Join(tmp, "go.mod")) {
-			return nil
+		if !isFile(filepath.Join(tmp, "go.mod")) {
+			return copyFile(filepath.Join(tmp, "go.mod"), m.GoMod, 0o644)
 		}
-		return copyFile(filepath.Join(tmp, "go.mod"), m.GoMod, 0o644)
+		return b.dropReplacements(ctx, tmp)
 	})
 	return dir, err
+}
+
+// dropReplacements takes out of a published module's go.mod what replaces other
+// modules by folders beside it: they were not published with it, and whoever
+// depends on the module gets what it requires instead.
+func (b *builder) dropReplacements(ctx context.Context, dir string) error {
+	go_ := b.command("go", dir, "GOFLAGS=", "GOWORK=off", "GO111MODULE=on")
+	out, err := go_.output(ctx, "mod", "edit", "-json")
+	if err != nil {
+		return err
+	}
+	var mod struct {
+		Replace []struct {
+			Old, New struct{ Path, Version string }
+		}
+	}
+	if err := json.Unmarshal(out, &mod); err != nil {
+		return fmt.Errorf("go mod edit: %w", err)
+	}
+	args := []string{"mod", "edit"}
+	for _, r := range mod.Replace {
+		if r.New.Version != "" || isDir(filepath.Join(dir, r.New.Path)) && !strings.HasPrefix(r.New.Path, "../") {
+			continue
+		}
+		old := r.Old.Path
+		if r.Old.Version != "" {
+			old += "@" + r.Old.Version
+		}
+		args = append(args, "-dropreplace="+old)
+	}
+	if len(args) == 2 {
+		return nil
+	}
+	_, err = go_.output(ctx, args...)
+	return err
 }
 
 // copyTree copies the folders and files below from, as writable ones.

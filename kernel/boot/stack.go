@@ -100,7 +100,8 @@ func (m *Machine) pushStrings(b *stackBuilder) {
 		if !ok {
 			break
 		}
-		if used := stackTop - b.sp; used+uintptr(len(payload)) > stackSize/2 {
+		isString := typ == abi.RecordArg || typ == abi.RecordEnv
+		if used := stackTop - b.sp; isString && used+uintptr(len(payload)) > stackSize/2 {
 			die("arguments and environment are larger than 512 KiB")
 		}
 		switch typ {

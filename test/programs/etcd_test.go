@@ -1,0 +1,48 @@
+package programs
+
+import (
+	"fmt"
+	"testing"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// TestEtcd: a key-value server that speaks gRPC, with its data in a file that it
+// maps into memory.
+func TestEtcd(t *testing.T) {
+	image := build(t, "go.etcd.io/etcd/server/v3@v3.7.2")
+	addr, publish := port(t, "2379")
+	s := serve(t, "-m", "512", "-p", publish, image, "--",
+		"--data-dir", "/data", "--listen-client-urls", "http://0.0.0.0:2379", "--advertise-client-urls", "http://"+addr)
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{addr}, DialTimeout: patience})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	s.eventually("a write", func() error {
+		_, err := client.Put(t.Context(), "first", "1")
+		return err
+	})
+	watch := client.Watch(t.Context(), "key/", clientv3.WithPrefix())
+	for i := range 100 {
+		if _, err := client.Put(t.Context(), fmt.Sprintf("key/%03d", i), fmt.Sprint(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := client.Get(t.Context(), "key/", clientv3.WithPrefix())
+	if err != nil || r.Count != 100 || string(r.Kvs[99].Value) != "99" {
+		t.Fatalf("%v %v", r, err)
+	}
+	seen := 0
+	for seen < 100 {
+		w, ok := <-watch
+		if !ok || w.Err() != nil {
+			t.Fatalf("the watch ended after %d events: %v", seen, w.Err())
+		}
+		seen += len(w.Events)
+	}
+	txn, err := client.Txn(t.Context()).If(clientv3.Compare(clientv3.Value("first"), "=", "1")).Then(clientv3.OpDelete("first")).Commit()
+	if err != nil || !txn.Succeeded {
+		t.Errorf("%v %v", txn, err)
+	}
+}
