@@ -195,5 +195,5 @@ func moduleFolders(out []byte, gosum string) (map[string]string, error) {
 // downloaded is a record of go mod download -json.
 type downloaded struct {
 	Path, Version, Error, Dir, GoMod, Sum string
-	Info string // a file; set where the module is there, even if it can't be used
+	Info                                  string // a file; set where the module is there, even if it can't be used
 }
