@@ -46,6 +46,8 @@ run: pith
 
 bench: pith
 	go run ./bench/run
+	go run ./bench/run -workload coredns
+	go run ./bench/run -workload caddy
 
 # gdb on a booted image, stopped at its first instruction.
 debug: pith

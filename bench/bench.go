@@ -41,7 +41,9 @@ type Config struct {
 	Idle      time.Duration // of looking at an idle machine; default 10 s
 	Patience  time.Duration // until the first answer of a machine; default 20 s
 	Seed      uint64        // of the order; default 1
-	Steps     []string      // of StepNames; default all
+	Steps     []string      // of StepNames; default all but dns
+	Path      string        // what the web server is asked for; default /
+	Questions string        // a file of questions for the step dns, as dnsperf takes it
 	Progress  io.Writer     // a line for each visit; nil is silent
 }
 
@@ -55,8 +57,9 @@ func (c *Config) fill() error {
 	if c.CPUs == nil {
 		c.CPUs = []int{1, 2}
 	}
+	setDefault(&c.Path, "/")
 	if c.Steps == nil {
-		c.Steps = StepNames()
+		c.Steps = slices.DeleteFunc(StepNames(), func(name string) bool { return name == "dns" })
 	}
 	for _, s := range c.Steps {
 		if !slices.Contains(StepNames(), s) {
@@ -214,7 +217,7 @@ func (b *bench) first(ctx context.Context, inst Instance) (time.Time, error) {
 		case <-ctx.Done():
 		}
 	}()
-	at, err := load.FirstAnswer(ctx, web(inst), "/")
+	at, err := load.FirstAnswer(ctx, web(inst), b.Path)
 	if err != nil {
 		return at, fmt.Errorf("start: %w%s", err, said(inst))
 	}
@@ -241,7 +244,7 @@ func said(inst Instance) string {
 // sizes weighs what has to be shipped.
 func (b *bench) sizes() error {
 	for _, t := range b.Targets {
-		raw, packed, err := weigh(t.Files())
+		raw, packed, err := weigh(t.Shipped())
 		if err != nil {
 			return fmt.Errorf("bench: %s: %w", t.Name(), err)
 		}

@@ -16,6 +16,8 @@ type Linux struct {
 	Accel string        // QEMU's -accel; "" is the driver's default
 	CPU   string        // QEMU's -cpu; "" is what suits the guest best
 	Words []string      // further words of the kernel command line
+	Args  []string      // of the program; no spaces or quotes
+	Env   []string      // KEY=VALUE; no spaces or quotes
 
 	guest *linuxvm.Guest
 }
@@ -33,8 +35,8 @@ func (t *Linux) Prepare(ctx context.Context) error {
 	return err
 }
 
-// Files are the kernel, as the distribution ships it, and the RAM disk.
-func (t *Linux) Files() []string { return []string{t.guest.Packed, t.guest.RAMDisk} }
+// Shipped are the kernel, as the distribution ships it, and the RAM disk.
+func (t *Linux) Shipped() []string { return []string{t.guest.Packed, t.guest.RAMDisk} }
 
 // Start boots the guest on a tap device of its own.
 func (t *Linux) Start(ctx context.Context, l *lab.Lab, s Shape) (Instance, error) {
@@ -45,7 +47,7 @@ func (t *Linux) Start(ctx context.Context, l *lab.Lab, s Shape) (Instance, error
 	cpu := t.cpu()
 	console := new(transcript)
 	m, err := t.guest.Start(ctx, linuxvm.Options{
-		Accel: t.Accel, CPU: cpu, CPUs: s.CPUs, Memory: s.Memory, Kernel: t.Words, Console: console,
+		Accel: t.Accel, CPU: cpu, CPUs: s.CPUs, Memory: s.Memory, Kernel: t.Words, Console: console, Args: t.Args, Env: t.Env,
 		Tap: place.Link, MAC: place.MAC, Addr: place.Addr, Gateway: place.Gateway,
 	})
 	if err != nil {

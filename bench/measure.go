@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"strconv"
 	"time"
 
@@ -24,6 +25,8 @@ const (
 	mUDPLoss      = "udp_16k_loss_%"
 	mUDPServed    = "udp_16k_per_s"
 	mWork         = "work_per_s"
+	mDNS          = "dns_per_s"
+	mDNSLost      = "dns_lost_%"
 	mOverload     = "overload_per_s"
 	mOverloadKept = "overload_kept_%"
 	mUDPOverload  = "udp_overload_per_s"
@@ -37,10 +40,11 @@ const (
 // lowerIsBetter has the measures of which less is better.
 var lowerIsBetter = map[string]bool{
 	mStart: true, mHTTPp50: true, mHTTPp99: true, mHTTPErrors: true, mWrkP99: true, mUDPp99: true,
-	mUDPLoss: true, mIdleCPU: true, mIdleWakeUps: true, mPrivate: true, mLeastMemory: true,
+	mUDPLoss: true, mDNSLost: true, mIdleCPU: true, mIdleWakeUps: true, mPrivate: true, mLeastMemory: true,
 }
 
 const (
+	dnsClients  = 100 // of dnsperf
 	connections = 100 // HTTP connections, in the closed loop
 	sockets     = 8   // UDP sockets
 	inFlight    = 8   // datagrams on the way for each of them, in the closed loop
@@ -76,6 +80,7 @@ type step struct {
 var steps = []step{
 	{"http", measureHTTP},
 	{"wrk", measureWrk},
+	{"dns", measureDNS},
 	{"udp", measureUDP},
 	{"udp16k", measureUDPOpen},
 	{"work", measureWork},
@@ -92,12 +97,25 @@ func StepNames() []string {
 	return append(names, "memory")
 }
 
+// measureDNS asks an authoritative or caching server at port 53.
+func measureDNS(ctx context.Context, v *visit) error {
+	r, installed, err := load.DNSPerf(ctx, netip.AddrPortFrom(v.inst.Addr(), 53), v.config.Questions, dnsClients, v.config.Length)
+	if err != nil {
+		return err
+	}
+	if !installed {
+		return errors.New("dnsperf is not installed (Debian and Ubuntu: apt-get install dnsperf)")
+	}
+	v.values[mDNS], v.values[mDNSLost] = r.Rate, r.Lost
+	return nil
+}
+
 func (v *visit) span() load.Span {
 	return load.Span{Warmup: v.config.Warmup, Length: v.config.Length}
 }
 
 func measureHTTP(ctx context.Context, v *visit) error {
-	r, err := load.HTTP(ctx, web(v.inst), "/", connections, v.span())
+	r, err := load.HTTP(ctx, web(v.inst), v.config.Path, connections, v.span())
 	if err != nil {
 		return err
 	}
@@ -109,7 +127,7 @@ func measureHTTP(ctx context.Context, v *visit) error {
 }
 
 func measureWrk(ctx context.Context, v *visit) error {
-	r, installed, err := load.Wrk(ctx, web(v.inst), "/", connections, v.config.Length)
+	r, installed, err := load.Wrk(ctx, web(v.inst), v.config.Path, connections, v.config.Length)
 	if err != nil || !installed {
 		return err
 	}
@@ -150,7 +168,7 @@ func measureOverload(ctx context.Context, v *visit) error {
 	if best == 0 || bestUDP == 0 {
 		return errors.New("overload needs the steps http and udp before it")
 	}
-	r, err := load.HTTPOpen(ctx, web(v.inst), "/", overloadConnections, overloadTimes*best, overloadLimit, v.span())
+	r, err := load.HTTPOpen(ctx, web(v.inst), v.config.Path, overloadConnections, overloadTimes*best, overloadLimit, v.span())
 	if err != nil {
 		return err
 	}

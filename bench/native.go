@@ -37,8 +37,8 @@ func (t *Native) Prepare(context.Context) error {
 	return nil
 }
 
-// Files is the program.
-func (t *Native) Files() []string { return []string{t.Program} }
+// Shipped is the program.
+func (t *Native) Shipped() []string { return []string{t.Program} }
 
 // Start starts the process, then gives it its network.
 func (t *Native) Start(ctx context.Context, l *lab.Lab, s Shape) (Instance, error) {

@@ -30,8 +30,8 @@ type Target interface {
 	// Start starts an instance in the lab's network. It returns at once; the
 	// program may not answer yet.
 	Start(ctx context.Context, l *lab.Lab, s Shape) (Instance, error)
-	// Files are what has to be shipped to run it: one file, or a few.
-	Files() []string
+	// Shipped is what has to be shipped to run it: one file, or a few.
+	Shipped() []string
 	// Machine reports whether it runs in a virtual machine. Memory and idle
 	// wake-ups are measured of machines only.
 	Machine() bool

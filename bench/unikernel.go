@@ -22,7 +22,11 @@ import (
 type Unikernel struct {
 	Label   string // what the report calls it; "" is "pith"
 	Options image.Options
+	Image   string // a file that was built before; "" builds Options
 	Type    string // the board; "" is machine.TypeMicroVM
+	Args    []string
+	Env     []string
+	Files   []pith.File
 
 	image *pith.Image
 }
@@ -38,18 +42,22 @@ func (t *Unikernel) Name() string {
 // Machine is true.
 func (t *Unikernel) Machine() bool { return true }
 
-// Prepare builds the image.
+// Prepare builds the image, or opens it.
 func (t *Unikernel) Prepare(ctx context.Context) error {
 	if t.Type == "" {
 		t.Type = machine.TypeMicroVM
 	}
-	built, err := image.Build(ctx, t.Options)
-	t.image = built
+	var err error
+	if t.Image != "" {
+		t.image, err = image.Open(t.Image)
+	} else {
+		t.image, err = image.Build(ctx, t.Options)
+	}
 	return err
 }
 
-// Files is the image.
-func (t *Unikernel) Files() []string { return []string{t.image.Path} }
+// Shipped is the image.
+func (t *Unikernel) Shipped() []string { return []string{t.image.Path} }
 
 // Start boots the image on a tap device of its own.
 func (t *Unikernel) Start(ctx context.Context, l *lab.Lab, s Shape) (Instance, error) {
@@ -90,8 +98,11 @@ func (i *unikernelInstance) start(t *Unikernel, s Shape) error {
 		Addrs: []netip.Prefix{i.place.Addr}, Gateway: []netip.Addr{i.place.Gateway},
 	}
 	spec := machine.Spec{
-		Machine: pith.Machine{Name: "bench", Image: t.image, CPUs: s.CPUs, Memory: s.Memory},
-		Type:    t.Type, Created: time.Now(),
+		Machine: pith.Machine{
+			Name: "bench", Image: t.image, CPUs: s.CPUs, Memory: s.Memory,
+			Args: t.Args, Env: t.Env, Files: t.Files,
+		},
+		Type: t.Type, Created: time.Now(),
 	}
 	if err := spec.Check(); err != nil {
 		return err

@@ -32,7 +32,7 @@ func ParseFile(text string) (pith.File, error) {
 // one can't be read.
 func FilesSize(files []pith.File) (int64, error) {
 	var size int64
-	err := walkFiles(files, func(name string, mode uint32, data []byte) {
+	err := WalkFiles(files, func(name string, mode uint32, data []byte) {
 		size += int64(len(name) + len(data) + 24)
 	})
 	return size, err
@@ -40,7 +40,7 @@ func FilesSize(files []pith.File) (int64, error) {
 
 // appendFiles appends the records of files to an instance block.
 func appendFiles(block []byte, files []pith.File) ([]byte, error) {
-	err := walkFiles(files, func(name string, mode uint32, data []byte) {
+	err := WalkFiles(files, func(name string, mode uint32, data []byte) {
 		payload := binary.LittleEndian.AppendUint32(nil, mode)
 		payload = binary.LittleEndian.AppendUint32(payload, uint32(len(name)))
 		payload = append(append(payload, name...), data...)
@@ -49,9 +49,10 @@ func appendFiles(block []byte, files []pith.File) ([]byte, error) {
 	return block, err
 }
 
-// walkFiles calls f for each file, folder and symbolic link, in an order that
-// depends on names only.
-func walkFiles(files []pith.File, f func(name string, mode uint32, data []byte)) error {
+// WalkFiles calls f for each file, folder and symbolic link of files: its path in
+// the machine, its mode (type and permissions, as stat has them) and its contents
+// or text. The order depends on names only.
+func WalkFiles(files []pith.File, f func(name string, mode uint32, data []byte)) error {
 	for _, file := range files {
 		err := filepath.WalkDir(file.Source, func(from string, d fs.DirEntry, err error) error {
 			if err != nil {

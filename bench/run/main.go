@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -28,6 +29,7 @@ type options struct {
 	targets, cpus, steps string
 	cpuModel, program    string
 	words, stack         string
+	workload             string
 	source               string // folder of the measured program
 	out                  string
 	quick                bool
@@ -37,11 +39,17 @@ type options struct {
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	o := parse()
 	if !lab.Inside() {
+		if o.workload != "" {
+			if err := o.prepare(ctx); err != nil {
+				exit(1, err)
+			}
+		}
 		code, err := lab.Enter(ctx, os.Args[1:]...)
 		exit(code, err)
 	}
-	exit(1, run(ctx, parse()))
+	exit(1, run(ctx, o))
 }
 
 // exit ends with code, or with 0 if there is no error to report and code is the
@@ -67,6 +75,7 @@ func parse() *options {
 	flag.StringVar(&o.words, "append", "", "further words of the Linux guest's kernel command line")
 	flag.StringVar(&o.stack, "stack", "", "network stack of the image (default: the builder's)")
 	flag.StringVar(&o.program, "program", "", "the measured program for linux and native, built for linux/amd64 (default: bench/server, built now)")
+	flag.StringVar(&o.workload, "workload", "", "measure a program that others wrote, coredns or caddy, in place of bench/server")
 	flag.StringVar(&o.out, "o", "", "folder for samples.csv and report.md (default: print the report only)")
 	flag.BoolVar(&o.quick, "quick", false, "two short rounds, no search for the least memory")
 	flag.IntVar(&c.Rounds, "rounds", 0, "rounds (default 5)")
@@ -89,6 +98,9 @@ func run(ctx context.Context, o *options) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
+	if o.workload != "" {
+		return o.runWorkload(ctx, dir)
+	}
 	if err := o.build(ctx, dir); err != nil {
 		return err
 	}
@@ -100,6 +112,84 @@ func run(ctx context.Context, o *options) error {
 	if o.config.Targets, err = o.choose(); err != nil {
 		return err
 	}
+	return o.measure(ctx)
+}
+
+// workloadMemory is enough for a RAM disk of 90 MB and what is unpacked of it, in
+// bytes.
+const workloadMemory = 768 << 20
+
+// findWorkload is the workload that was asked for, and the folder in the user's
+// cache where its program and image are.
+func (o *options) findWorkload() (w bench.Workload, kept string, err error) {
+	i := slices.IndexFunc(bench.Workloads, func(w bench.Workload) bool { return w.Name == o.workload })
+	if i < 0 {
+		return w, "", fmt.Errorf("-workload: there is no %q; there are coredns and caddy", o.workload)
+	}
+	cache, err := os.UserCacheDir()
+	return bench.Workloads[i], filepath.Join(cache, "pith", "workloads", o.workload), err
+}
+
+// prepare builds a workload's program and image: a lab has no way to the
+// modules.
+func (o *options) prepare(ctx context.Context) error {
+	w, kept, err := o.findWorkload()
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(kept, 0o755); err != nil {
+		return err
+	}
+	progress := func(line string) { fmt.Fprintln(os.Stderr, line) }
+	progress("building " + w.What)
+	program, err := w.Install(ctx, kept)
+	if err != nil {
+		return err
+	}
+	if err := os.Rename(program, filepath.Join(kept, "program")); err != nil {
+		return err
+	}
+	_, err = image.Build(ctx, image.Options{
+		Dir: kept, What: w.What, Output: filepath.Join(kept, "image"), Strip: true, Stack: o.stack, Progress: progress,
+	})
+	return err
+}
+
+// runWorkload compares a program that others wrote.
+func (o *options) runWorkload(ctx context.Context, dir string) error {
+	w, kept, err := o.findWorkload()
+	if err != nil {
+		return err
+	}
+	files, questions, err := w.Unpack(dir)
+	if err != nil {
+		return err
+	}
+	accel, err := qemu.ChooseAccel(host.This())
+	if err != nil {
+		return err
+	}
+	progress := func(line string) { fmt.Fprintln(os.Stderr, line) }
+	o.config.Path, o.config.Questions = w.Path, questions
+	o.config.Memory = max(o.config.Memory, workloadMemory)
+	if o.config.Steps == nil {
+		o.config.Steps = w.Steps
+	}
+	o.config.Targets = []bench.Target{
+		&bench.Linux{
+			Build: linuxvm.Build{Program: filepath.Join(kept, "program"), Files: files, Progress: progress}, Accel: accel.Kind,
+			CPU: o.cpuModel, Words: strings.Fields(o.words), Args: w.Args, Env: w.Env,
+		},
+		&bench.Unikernel{
+			Image: filepath.Join(kept, "image"),
+			Args:  w.Args, Env: w.Env, Files: files,
+		},
+	}
+	return o.measure(ctx)
+}
+
+// measure runs the comparison and writes its report.
+func (o *options) measure(ctx context.Context) error {
 	report, err := bench.Run(ctx, o.config)
 	if report == nil || len(report.Samples) == 0 {
 		return err

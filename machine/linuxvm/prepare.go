@@ -14,7 +14,12 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"sort"
+	"strings"
+
+	"pith"
+	"pith/machine"
 )
 
 //go:embed init/*.go
@@ -29,6 +34,7 @@ type Build struct {
 	Kernel   string       // a bzImage or vmlinux; "" is the newest in /boot
 	Modules  string       // its folder of modules; "" is /lib/modules/ and its release
 	Program  string       // a static linux/amd64 executable
+	Files    []pith.File  // copied into the RAM disk
 	Cache    string       // where to keep what was made; "" is in the user's cache
 	Progress func(string) // is told, a line at a time, what is done; nil is silent
 }
@@ -126,7 +132,15 @@ func (b *Build) ramDisk(ctx context.Context, release string) (string, error) {
 		return "", err
 	}
 	var disk bytes.Buffer
-	if err := writeCPIO(&disk, entries(init, program, modules)); err != nil {
+	list := entries(init, program, modules)
+	err = machine.WalkFiles(b.Files, func(name string, mode uint32, data []byte) {
+		list = append(list, parents(list, name)...)
+		list = append(list, entry{Name: strings.TrimPrefix(name, "/"), Mode: mode, Data: data})
+	})
+	if err != nil {
+		return "", err
+	}
+	if err := writeCPIO(&disk, list); err != nil {
 		return "", err
 	}
 	return b.cached("ramdisk-"+digest(disk.Bytes()), func(w io.Writer) error {
@@ -151,6 +165,19 @@ func entries(init, program []byte, modules []module) []entry {
 		list = append(list, entry{Name: name, Mode: modeFile, Data: m.Data})
 	}
 	return list
+}
+
+// parents are the folders on the way to a file that the list does not have yet.
+func parents(list []entry, name string) []entry {
+	var missing []entry
+	for dir := path.Dir(name); dir != "/"; dir = path.Dir(dir) {
+		relative := strings.TrimPrefix(dir, "/")
+		if !slices.ContainsFunc(list, func(e entry) bool { return e.Name == relative }) {
+			missing = append(missing, entry{Name: relative, Mode: modeFolder})
+		}
+	}
+	slices.Reverse(missing)
+	return missing
 }
 
 // init builds the guest's first process, or takes it from the cache.
