@@ -1,0 +1,130 @@
+package dns
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// maxPipelined bounds the queries of one connection that wait for an upstream
+// server (RFC 7766, section 6.2.1.1: answers may overtake one another).
+const maxPipelined = 32
+
+// serveTCP accepts connections; where all slots are taken, the next waits in the
+// system's queue.
+func (s *Server) serveTCP(ctx context.Context, l net.Listener, work *sync.WaitGroup) {
+	for {
+		select {
+		case s.slots <- struct{}{}:
+		case <-ctx.Done():
+			return
+		}
+		conn, err := l.Accept()
+		if err != nil {
+			<-s.slots
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			time.Sleep(10 * time.Millisecond) // no descriptors left, most likely
+			continue
+		}
+		work.Go(func() {
+			defer func() { <-s.slots }()
+			s.connection(ctx, conn)
+		})
+	}
+}
+
+// stream is one TCP connection; writes of whole messages take turns.
+type stream struct {
+	net.Conn
+	mu sync.Mutex
+	w  *bufio.Writer
+}
+
+// send writes one message with its length. Small ones wait for flush.
+func (c *stream) send(msg []byte, flush bool) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.SetWriteDeadline(time.Now().Add(drainTime))
+	var length [2]byte
+	binary.BigEndian.PutUint16(length[:], uint16(len(msg)))
+	c.w.Write(length[:])
+	_, err := c.w.Write(msg)
+	if err == nil && flush {
+		err = c.w.Flush()
+	}
+	return err
+}
+
+// connection answers the queries of one client until it is silent for too long.
+func (s *Server) connection(ctx context.Context, conn net.Conn) {
+	c := &stream{Conn: conn, w: bufio.NewWriterSize(conn, 4096)}
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })
+	defer stop()
+	var waiting sync.WaitGroup
+	defer waiting.Wait()
+	from := conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr()
+	r := bufio.NewReaderSize(conn, 4096)
+	w := newWorker()
+	tokens := make(chan struct{}, maxPipelined)
+	for ctx.Err() == nil {
+		conn.SetReadDeadline(time.Now().Add(s.config.idle()))
+		if ctx.Err() != nil {
+			return // stop may have come before the deadline
+		}
+		packet, err := readTCP(r)
+		if err != nil || ctx.Err() != nil {
+			return
+		}
+		answer, do := s.serve(w, packet, from, false)
+		switch do {
+		case respond:
+			err = c.send(answer, r.Buffered() == 0)
+		case transfer:
+			err = s.transfer(c, w, from)
+		case ask:
+			tokens <- struct{}{}
+			waiting.Go(func() {
+				defer func() { <-tokens }()
+				s.askTCP(ctx, c, packet, from)
+			})
+		case silence:
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// readTCP reads one message.
+func readTCP(r *bufio.Reader) ([]byte, error) {
+	var length [2]byte
+	if _, err := io.ReadFull(r, length[:]); err != nil {
+		return nil, err
+	}
+	packet := make([]byte, binary.BigEndian.Uint16(length[:]))
+	_, err := io.ReadFull(r, packet)
+	return packet, err
+}
+
+func (s *Server) askTCP(ctx context.Context, c *stream, packet []byte, from netip.Addr) {
+	var answer []byte
+	if s.forward.enter() {
+		defer s.forward.leave()
+		answer = s.askUpstream(ctx, packet, from, false)
+	} else {
+		answer = s.busy(newWorker(), packet, from, false)
+	}
+	if answer != nil {
+		c.send(answer, true)
+	}
+}
