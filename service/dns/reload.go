@@ -126,7 +126,7 @@ func (s *Server) watch(ctx context.Context) {
 	if s.config.Services != nil {
 		services = every(s.config.Services.Seconds)
 	}
-	last := s.signature()
+	last := "" // the first look reads once more: files may have changed since
 	for {
 		select {
 		case <-ctx.Done():
