@@ -9,7 +9,7 @@ GOTEST  = go test $(LDFLAGS)
 WHAT   ?= ./examples/hello
 FUZZTIME ?= 20s
 
-.PHONY: all pith setup check test race boot run bench debug fuzz clean
+.PHONY: all pith setup setup-test check test race boot run bench debug fuzz clean
 
 all: pith
 
@@ -21,8 +21,12 @@ pith:
 setup:
 	./setup.sh
 
+# What some tests compare with; they skip, and say so, without it.
+setup-test:
+	./setup.sh test
+
 check:
-	@test -z "$$(gofmt -l abi bench cmd examples image kernel machine test *.go 2>/dev/null)" || { gofmt -l .; exit 1; }
+	@test -z "$$(gofmt -l abi bench cmd examples image kernel machine service test *.go 2>/dev/null)" || { gofmt -l .; exit 1; }
 	go vet ./...
 
 test: check race
@@ -32,7 +36,7 @@ test: check race
 # The race detector is linked with a C compiler's help.
 race:
 	@if command -v gcc >/dev/null; then \
-		CGO_ENABLED=1 go test $(LDFLAGS) -race ./kernel/... ./abi/...; \
+		CGO_ENABLED=1 go test $(LDFLAGS) -race ./kernel/... ./abi/... ./service/...; \
 	else \
 		echo "race: skipped, there is no gcc for Go's race detector"; \
 	fi

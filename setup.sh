@@ -8,6 +8,22 @@ run() {
 	if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
 }
 
+# ./setup.sh test: programs that tests compare with. They run with their own
+# configuration; the service that Debian's package starts is not wanted.
+if [ "${1:-}" = test ]; then
+	if ! command -v apt-get >/dev/null; then
+		echo "setup: install BIND (named) by hand; tests that need it are skipped without it" >&2
+		exit 1
+	fi
+	command -v named >/dev/null || [ -x /usr/sbin/named ] || installed=yes
+	run apt-get update -qq
+	run env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends bind9
+	if [ "${installed:-}" ] && [ -d /run/systemd/system ]; then
+		run systemctl disable --now named
+	fi
+	exit 0
+fi
+
 if command -v apt-get >/dev/null; then
 	run apt-get update -qq
 	run env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \

@@ -93,3 +93,25 @@ func TestWhatMustNotBeImported(t *testing.T) {
 		}
 	}
 }
+
+// TestServicesAreOrdinaryPrograms: they know nothing of Pith, so that they run on
+// any system.
+func TestServicesAreOrdinaryPrograms(t *testing.T) {
+	n := 0
+	for path, p := range list(t) {
+		rest, ok := strings.CutPrefix(path, "pith/service/")
+		if !ok {
+			continue
+		}
+		n++
+		name, _, _ := strings.Cut(rest, "/")
+		for _, d := range p.Deps {
+			if d == "pith" || strings.HasPrefix(d, "pith/") && !strings.HasPrefix(d+"/", "pith/service/"+name+"/") {
+				t.Errorf("%s imports %s", path, d)
+			}
+		}
+	}
+	if n == 0 {
+		t.Error("there are no services")
+	}
+}

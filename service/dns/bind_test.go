@@ -26,11 +26,7 @@ const bindSeed = 20261124
 // questions; response code, flags, sections and TTLs are equal but for what
 // explained knows. README.md lists those.
 func TestAnswersAsBIND(t *testing.T) {
-	named, err := exec.LookPath("named")
-	if err != nil {
-		t.Skip("BIND is not installed: make setup-test installs it (Debian's package bind9)")
-	}
-	theirs := startBIND(t, named)
+	theirs := startBIND(t, findBIND(t))
 	ours := start(t, quiet(t, nil))
 	differences := 0
 	explanations := map[string]int{}
@@ -52,6 +48,49 @@ func TestAnswersAsBIND(t *testing.T) {
 		t.Errorf("%d of %d answers differ", differences, bindQuestions)
 	}
 	t.Logf("%d questions; explained differences: %v", bindQuestions, explanations)
+}
+
+// TestTransfersAsBIND: both hand out the same records of each zone.
+func TestTransfersAsBIND(t *testing.T) {
+	theirs := startBIND(t, findBIND(t))
+	ours := start(t, quiet(t, func(c *Config) { c.Transfer = loopback }))
+	for _, z := range testZones {
+		a, b := zoneFrom(t, theirs, z.Name), zoneFrom(t, ours, z.Name)
+		if a != b || a == "" {
+			t.Errorf("%s: BIND has\n%s\nours has\n%s", z.Name, a, b)
+		}
+	}
+}
+
+// zoneFrom transfers a zone.
+func zoneFrom(t *testing.T, addr, zone string) string {
+	t.Helper()
+	m := new(dns.Msg)
+	m.SetAxfr(dns.Fqdn(zone))
+	envelopes, err := new(dns.Transfer).In(m, addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []dns.RR
+	for e := range envelopes {
+		if e.Error != nil {
+			t.Fatalf("%s from %s: %v", zone, addr, e.Error)
+		}
+		all = append(all, e.RR...)
+	}
+	return asSet(all)
+}
+
+// findBIND is named's path; the folder of servers isn't in everybody's PATH.
+func findBIND(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{"named", "/usr/sbin/named"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	t.Skip("BIND is not installed: make setup-test installs it (Debian's package bind9)")
+	return ""
 }
 
 // explained says why an answer may differ; "" where it may not.
