@@ -36,6 +36,8 @@ type Config struct {
 	UDPSize int `json:"udpSize,omitempty"`
 	// Connections bounds the TCP connections; 1000 by default.
 	Connections int `json:"connections,omitempty"`
+	// ClientConnections bounds those of one address; a tenth of all by default.
+	ClientConnections int `json:"clientConnections,omitempty"`
 	// IdleSeconds is how long a TCP connection may be silent; 10 by default.
 	IdleSeconds int `json:"idleSeconds,omitempty"`
 	// WatchSeconds is how often the zones' files are looked at; 0: never.
@@ -101,6 +103,7 @@ func (c *Config) check() error {
 	}
 	number(say, "udpSize", &c.UDPSize, 1232, 512, 4096)
 	number(say, "connections", &c.Connections, 1000, 1, 1<<20)
+	number(say, "clientConnections", &c.ClientConnections, max(c.Connections/10, 1), 1, 1<<20)
 	number(say, "idleSeconds", &c.IdleSeconds, 10, 1, 3600)
 	number(say, "slip", &c.Slip, 2, -1, 100)
 	number(say, "rateLimit", &c.RateLimit, 0, 0, 1<<30)

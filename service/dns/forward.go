@@ -3,7 +3,8 @@ package dns
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
+	"math/rand/v2" // its top-level functions are ChaCha8, seeded by the system
+	"net"
 	"net/netip"
 	"strings"
 	"time"
@@ -27,6 +28,8 @@ const (
 	maxForwarded    = 1000 // questions under way
 	upstreamTime    = 2 * time.Second
 	upstreamUDPSize = 1232
+	firstPort       = 1024
+	maxPortTries    = 8 // ports may be taken; the last try leaves the choice to the system
 )
 
 func newForwarder(c *ForwardConfig, m *metrics) *forwarder {
@@ -148,8 +151,7 @@ func (f *forwarder) exchangeWith(ctx context.Context, server string, question dn
 		m := &dns.Msg{Question: []dns.Question{question}}
 		m.Id, m.RecursionDesired, m.CheckingDisabled = dns.Id(), true, cd
 		m.SetEdns0(upstreamUDPSize, do)
-		client := dns.Client{Net: network, Timeout: upstreamTime}
-		r, _, err := client.ExchangeContext(ctx, m, server)
+		r, err := converse(ctx, network, server, m)
 		if err != nil {
 			return nil, err
 		}
@@ -161,6 +163,31 @@ func (f *forwarder) exchangeWith(ctx context.Context, server string, question dn
 		}
 	}
 	return nil, errors.New("the answer is cut even over TCP")
+}
+
+// converse sends a message and reads the answer. Over UDP it leaves from a port
+// that is picked here, because not every system picks one that can't be guessed.
+func converse(ctx context.Context, network, server string, m *dns.Msg) (*dns.Msg, error) {
+	client := dns.Client{Net: network, Timeout: upstreamTime}
+	var conn *dns.Conn
+	err := errors.New("no port")
+	for try := 0; try < maxPortTries && err != nil; try++ {
+		dialer := &net.Dialer{Timeout: upstreamTime}
+		if network == "udp" && try < maxPortTries-1 {
+			dialer.LocalAddr = &net.UDPAddr{Port: firstPort + rand.IntN(1<<16-firstPort)}
+		}
+		client.Dialer = dialer
+		conn, err = client.DialContext(ctx, server)
+		if network != "udp" {
+			break
+		}
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	r, _, err := client.ExchangeWithConnContext(ctx, m, conn)
+	return r, err
 }
 
 // verify tells whether r answers m, and whether it can be passed on.

@@ -33,6 +33,7 @@ type Server struct {
 	listeners []net.Listener
 	admin     net.Listener
 	slots     chan struct{} // one for each TCP connection
+	clients   clients
 }
 
 // drainTime is how long a connection may go on when the server ends.
@@ -53,6 +54,7 @@ func New(config Config) (*Server, error) {
 		cookies: newCookies(secret),
 		limiter: newLimiter(config.RateLimit, max(config.Slip, 0)),
 		slots:   make(chan struct{}, config.Connections),
+		clients: clients{most: config.ClientConnections, count: map[netip.Addr]int{}},
 	}
 	s.metrics = newMetrics(s)
 	if config.Forward != nil {

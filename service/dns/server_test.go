@@ -93,6 +93,111 @@ func TestIdleConnectionsEnd(t *testing.T) {
 	}
 }
 
+// TestOneClientCannotTakeAll: the connection beyond an address's share is closed,
+// and there is room again once another ends.
+func TestOneClientCannotTakeAll(t *testing.T) {
+	addr := start(t, quiet(t, func(c *Config) { c.ClientConnections = 2 }))
+	ask := func(c *dns.Conn) error {
+		c.SetDeadline(time.Now().Add(30 * time.Second))
+		if err := c.WriteMsg(question("web.example.org.", dns.TypeA)); err != nil {
+			return err
+		}
+		_, err := c.ReadMsg()
+		return err
+	}
+	var open []*dns.Conn
+	for range 2 {
+		c, err := dns.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		if err := ask(c); err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, c)
+	}
+	third, err := dns.Dial("tcp", addr)
+	if err == nil {
+		err = ask(third)
+		third.Close()
+	}
+	if err == nil {
+		t.Error("a third connection is served")
+	}
+	open[0].Close()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		c, err := dns.Dial("tcp", addr)
+		if err == nil {
+			err = ask(c)
+			c.Close()
+		}
+		if err == nil {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("there is no room again: %v", err)
+		}
+	}
+}
+
+// TestPortsAreOwn: questions leave from ports that do not follow one another.
+func TestPortsAreOwn(t *testing.T) {
+	var mu sync.Mutex
+	ports := map[int]bool{}
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &dns.Server{PacketConn: conn, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, m *dns.Msg) {
+		mu.Lock()
+		ports[w.RemoteAddr().(*net.UDPAddr).Port] = true
+		mu.Unlock()
+		w.WriteMsg(new(dns.Msg).SetRcode(m, dns.RcodeNameError))
+	})}
+	go server.ActivateAndServe()
+	defer server.Shutdown()
+	for range 64 {
+		m := question("x.", dns.TypeA)
+		if _, err := converse(t.Context(), "udp", conn.LocalAddr().String(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	low := 0
+	for p := range ports {
+		if p < 32768 {
+			low++
+		}
+	}
+	if len(ports) < 60 || low == 0 || low == len(ports) {
+		t.Errorf("%d ports, %d of them low", len(ports), low)
+	}
+}
+
+// TestForgedAnswers: what does not answer the question is not believed.
+func TestForgedAnswers(t *testing.T) {
+	f := &forwarder{config: &ForwardConfig{MixedCase: true}}
+	m := question("wEb.example.org.", dns.TypeA)
+	for name, change := range map[string]func(*dns.Msg){
+		"number":   func(r *dns.Msg) { r.Id++ },
+		"name":     func(r *dns.Msg) { r.Question[0].Name = "evil.example." },
+		"letters":  func(r *dns.Msg) { r.Question[0].Name = "web.example.org." },
+		"type":     func(r *dns.Msg) { r.Question[0].Qtype = dns.TypeMX },
+		"no reply": func(r *dns.Msg) { r.Response = false },
+		"question": func(r *dns.Msg) { r.Question = nil },
+		"failure":  func(r *dns.Msg) { r.Rcode = dns.RcodeServerFailure },
+	} {
+		r := new(dns.Msg).SetReply(m)
+		if err := f.verify(m, r); err != nil {
+			t.Fatal(err)
+		}
+		change(r)
+		if f.verify(m, r) == nil {
+			t.Errorf("another %s is believed", name)
+		}
+	}
+}
+
 // TestReload: no query is lost and none is answered by half of a zone while
 // zones change; a broken zone changes nothing.
 func TestReload(t *testing.T) {

@@ -34,10 +34,42 @@ func (s *Server) serveTCP(ctx context.Context, l net.Listener, work *sync.WaitGr
 			time.Sleep(10 * time.Millisecond) // no descriptors left, most likely
 			continue
 		}
+		from := conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr()
+		if !s.clients.enter(from) {
+			conn.Close()
+			<-s.slots
+			continue
+		}
 		work.Go(func() {
-			defer func() { <-s.slots }()
-			s.connection(ctx, conn)
+			defer func() { s.clients.leave(from); <-s.slots }()
+			s.connection(ctx, conn, from)
 		})
+	}
+}
+
+// clients counts the connections of each address.
+type clients struct {
+	mu    sync.Mutex
+	most  int
+	count map[netip.Addr]int
+}
+
+// enter counts one more, if the address may have it.
+func (c *clients) enter(a netip.Addr) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.count[a] >= c.most {
+		return false
+	}
+	c.count[a]++
+	return true
+}
+
+func (c *clients) leave(a netip.Addr) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.count[a]--; c.count[a] == 0 {
+		delete(c.count, a)
 	}
 }
 
@@ -64,14 +96,13 @@ func (c *stream) send(msg []byte, flush bool) error {
 }
 
 // connection answers the queries of one client until it is silent for too long.
-func (s *Server) connection(ctx context.Context, conn net.Conn) {
+func (s *Server) connection(ctx context.Context, conn net.Conn, from netip.Addr) {
 	c := &stream{Conn: conn, w: bufio.NewWriterSize(conn, 4096)}
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })
 	defer stop()
 	var waiting sync.WaitGroup
 	defer waiting.Wait()
-	from := conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr()
 	r := bufio.NewReaderSize(conn, 4096)
 	w := newWorker()
 	tokens := make(chan struct{}, maxPipelined)
