@@ -163,6 +163,8 @@ func TestPortsAreOwn(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	mu.Lock()
+	defer mu.Unlock()
 	low := 0
 	for p := range ports {
 		if p < 32768 {
