@@ -123,7 +123,7 @@ func (f *forwarder) resolve(ctx context.Context, q *query) *dns.Msg {
 		f.metrics.failures.Inc()
 		return nil
 	}
-	return msg.(*dns.Msg)
+	return msg.(*dns.Msg).Copy() // the cache and other askers hold the same, and packing writes
 }
 
 // exchange asks the upstream servers in turn, beginning anywhere.
