@@ -47,6 +47,7 @@ const (
 	ConsolePort = "pith.console" // what the program prints
 	InputPort   = "pith.input"   // what it reads, see ControlInput
 	ControlPort = "pith.control" // control messages to the guest
+	FilesPort   = "pith.files"   // what the program leaves, see FlagSend: records of type RecordFile
 )
 
 // Control messages to the guest: one line each on ControlPort.
@@ -84,6 +85,7 @@ const (
 	FlagTrace  = "trace"   // print stamps and the memory map
 	FlagInput  = "input"   // the driver has an InputPort; without it input is at its end
 	FlagWindow = "window=" // the console is a terminal of ROWSxCOLUMNS, as in window=24x80
+	FlagSend   = "send="   // when the program ends, its file or folder of this path goes to FilesPort; repeatable
 )
 
 // A RecordNet's payload is text: words separated by single spaces, in any order:
@@ -124,6 +126,23 @@ func Record(block []byte, typ uint32, payload []byte) []byte {
 		block = append(block, 0)
 	}
 	return block
+}
+
+// File is the payload of a RecordFile.
+func File(mode uint32, name string, contents []byte) []byte {
+	b := make([]byte, 0, 8+len(name)+len(contents))
+	b = append32(append32(b, mode), uint32(len(name)))
+	return append(append(b, name...), contents...)
+}
+
+// SplitFile is what File has joined; ok is false where payload is cut short.
+// It does not allocate, but for the name.
+func SplitFile(payload []byte) (mode uint32, name string, contents []byte, ok bool) {
+	if len(payload) < 8 || uint64(load32(payload[4:])) > uint64(len(payload)-8) {
+		return 0, "", nil, false
+	}
+	end := 8 + int(load32(payload[4:]))
+	return load32(payload), string(payload[8:end]), payload[end:], true
 }
 
 func append32(b []byte, v uint32) []byte {

@@ -30,7 +30,11 @@ func (m *machine) openConsole() {
 		if m.consoleDevice != nil {
 			return nil
 		}
-		d, err := vconsole.New(t, memory{}, vconsole.Options{Report: report})
+		options := vconsole.Options{Report: report}
+		if len(m.send) > 0 {
+			options.Ports = vconsole.DefaultPorts + 1 // abi.FilesPort
+		}
+		d, err := vconsole.New(t, memory{}, options)
 		m.consoleDevice = d
 		return err
 	})

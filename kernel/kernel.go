@@ -39,6 +39,7 @@ func start() {
 	m.startNetwork()
 	boot.Stamp(9, "network")
 	m.listenControl()
+	m.sendAtEnd()
 }
 
 func (m *machine) startLinux() {

@@ -19,7 +19,8 @@ type machine struct {
 	hostname  string
 	networks  []string // RecordNet texts
 	files     []fs.Packed
-	dir       string // the working directory
+	dir       string   // the working directory
+	send      []string // what the driver wants when the program ends
 
 	hasInput      bool // the driver passes standard input on
 	rows, columns int  // of the terminal; 0 if the console is none
@@ -69,6 +70,9 @@ func (m *machine) setFlag(word string) {
 	if word == abi.FlagInput {
 		m.hasInput = true
 	}
+	if path, ok := strings.CutPrefix(word, abi.FlagSend); ok {
+		m.send = append(m.send, path)
+	}
 	size, ok := strings.CutPrefix(word, abi.FlagWindow)
 	if !ok {
 		return
@@ -81,14 +85,9 @@ func (m *machine) setFlag(word string) {
 	}
 }
 
-// addFile takes one packed file: mode, length of the name, name, contents.
-func (m *machine) addFile(b []byte) {
-	if len(b) < 8 {
-		return
+// addFile takes one packed file.
+func (m *machine) addFile(payload []byte) {
+	if mode, name, contents, ok := abi.SplitFile(payload); ok {
+		m.files = append(m.files, fs.Packed{Path: name, Mode: mode, Data: contents})
 	}
-	mode, n := virtio.Load32(b), virtio.Load32(b[4:])
-	if uint64(n) > uint64(len(b)-8) {
-		return
-	}
-	m.files = append(m.files, fs.Packed{Path: string(b[8 : 8+n]), Mode: mode, Data: b[8+n:]})
 }

@@ -35,6 +35,9 @@ func Block(l Launch, now time.Time) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, path := range l.Spec.Send {
+		b = appendPlace(b, path)
+	}
 	b = abi.Record(b, abi.RecordTime, binary.LittleEndian.AppendUint64(nil, uint64(now.UnixNano())))
 	return abi.Record(b, abi.RecordEnd, nil), nil
 }
@@ -46,6 +49,9 @@ func flags(l Launch) []string {
 	}
 	if l.Input != nil {
 		words = append(words, abi.FlagInput)
+	}
+	for _, path := range l.Spec.Send {
+		words = append(words, abi.FlagSend+path)
 	}
 	if w := l.Window; w != (Window{}) {
 		words = append(words, fmt.Sprintf("%s%dx%d", abi.FlagWindow, w.Rows, w.Columns))

@@ -1,7 +1,6 @@
 package machine
 
 import (
-	"encoding/binary"
 	"errors"
 	"io/fs"
 	"os"
@@ -41,12 +40,18 @@ func FilesSize(files []pith.File) (int64, error) {
 // appendFiles appends the records of files to an instance block.
 func appendFiles(block []byte, files []pith.File) ([]byte, error) {
 	err := WalkFiles(files, func(name string, mode uint32, data []byte) {
-		payload := binary.LittleEndian.AppendUint32(nil, mode)
-		payload = binary.LittleEndian.AppendUint32(payload, uint32(len(name)))
-		payload = append(append(payload, name...), data...)
-		block = abi.Record(block, abi.RecordFile, payload)
+		block = abi.Record(block, abi.RecordFile, abi.File(mode, name, data))
 	})
 	return block, err
+}
+
+// appendPlace appends the folder that a file is to be written in, or that is
+// itself to be filled (see Spec.Send).
+func appendPlace(block []byte, path string) []byte {
+	if info, err := os.Stat(path); err != nil || !info.IsDir() {
+		path = filepath.Dir(path)
+	}
+	return abi.Record(block, abi.RecordFile, abi.File(syscall.S_IFDIR|0o755, path, nil))
 }
 
 // WalkFiles calls f for each file, folder and symbolic link of files: its path in

@@ -39,6 +39,8 @@ type Spec struct {
 	Remove  bool      // forget the machine when it has ended
 	Paused  bool      // wait for a debugger before the first instruction
 	Created time.Time // when it was made
+
+	Send    []string // paths of files and folders that come back to the host when the program ends
 }
 
 var namePattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)

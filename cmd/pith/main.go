@@ -27,7 +27,7 @@ func main() {
 func run(args []string) int {
 	a := newApp()
 	root := a.command()
-	root.SetArgs(asTest(args))
+	root.SetArgs(separate(args))
 	err := root.ExecuteContext(context.Background())
 	var exit exitCode
 	if errors.As(err, &exit) {
@@ -79,9 +79,8 @@ WHAT is a directory, a package path, a module@version, or an image file.`,
 		},
 	}
 	root.AddCommand(
-		a.buildCommand(), a.runCommand(), a.superviseCommand(),
+		a.buildCommand(), a.runCommand(), a.testCommand(), a.superviseCommand(),
 		a.psCommand(), a.logsCommand(), a.stopCommand(), a.rmCommand(),
-		a.testCommand(), a.execCommand(), a.relinkCommand(),
 		a.debugCommand(), a.doctorCommand(), a.versionCommand(),
 	)
 	root.CompletionOptions.HiddenDefaultCmd = true

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"pith"
+	"pith/image"
 	"pith/machine"
 	"pith/machine/host"
 	"pith/machine/qemu"
@@ -35,6 +36,7 @@ type runFlags struct {
 	trace   bool
 	paused  bool           // not a flag: pith debug sets it
 	window  machine.Window // the terminal, zero where there is none
+	test    bool           // WHAT is a Go test binary
 }
 
 func (f *runFlags) add(flags *pflag.FlagSet) {
@@ -73,9 +75,16 @@ arguments.`,
 			if !detach {
 				flags.window = a.window()
 			}
+			flags.test = image.IsTest(args[0])
+			if flags.test && detach {
+				return pith.Errorf("%s is a test, which runs in the foreground: leave -d out", args[0])
+			}
 			entry, err := a.create(c.Context(), args, flags)
 			if err != nil {
 				return err
+			}
+			if flags.test {
+				defer os.RemoveAll(filepath.Dir(entry.Spec.Image.Path))
 			}
 			if detach {
 				return a.detach(entry)
@@ -125,7 +134,12 @@ func (a *app) create(ctx context.Context, args []string, f runFlags) (*machine.E
 	}
 	ctx, stop := interruptible(ctx)
 	defer stop()
-	if spec.Image, err = a.resolve(ctx, args[0], f.build); err != nil {
+	if f.test {
+		spec.Image, err = a.testImage(ctx, args[0], spec.Args, f.build)
+	} else {
+		spec.Image, err = a.resolve(ctx, args[0], f.build)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if f.memory == "" {
@@ -171,6 +185,12 @@ func (f *runFlags) spec(args []string) (machine.Spec, error) {
 		s.Name = machine.NewName()
 	}
 	var err error
+	if f.test {
+		if err := asTest(&s); err != nil {
+			return s, err
+		}
+		s.Memory = testMemory
+	}
 	if f.memory != "" {
 		if s.Memory, err = machine.ParseMemory(f.memory); err != nil {
 			return s, err
@@ -279,14 +299,18 @@ func (a *app) foreground(entry *machine.Entry, window machine.Window) error {
 // when the terminal goes away), and kills the machine at the second.
 func (a *app) forwardSignals(s *machine.Supervisor) (stop func()) {
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT)
 	done := make(chan struct{})
 	go func() {
 		for count := 0; ; count++ {
 			select {
 			case <-done:
 				return
-			case <-signals:
+			case number := <-signals:
+				if number == syscall.SIGQUIT { // a Go program tells where it is
+					s.Signal(int(syscall.SIGQUIT))
+					continue
+				}
 			}
 			if count > 0 {
 				s.Kill()

@@ -2,54 +2,76 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
+	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"pith"
 	"pith/image"
-	"pith/machine"
-	"pith/machine/qemu"
-)
-
-// testCPUs and testMemory hand the machine's size from pith test to pith exec,
-// which the go command starts.
-const (
-	testCPUs   = "PITH_TEST_CPUS"
-	testMemory = "PITH_TEST_MEMORY"
 )
 
 func (a *app) testCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "test [--cpus N] [--memory M] [packages and flags of go test]",
-		Short: "Run Go tests, each package's in a machine of its own",
-		Long: `Test is go test with machines instead of processes: packages, flags and output
-are go test's own. A test's working directory is its package's folder, of which
-the machine has a copy; what it writes there stays in the machine.
+		Use:   "test [--cpus N] [--memory SIZE] [packages] [go test flags]",
+		Short: "Run Go tests inside machines",
+		Long: `Test is go test, but each package's tests run in a machine of their own, with
+the files of the package's module at the paths that they have here, in the
+package's folder and with this shell's environment. All flags of go test work;
+profiles and coverage come back as files. Packages run one after the other
+unless -p says otherwise.
 
-"go test -exec 'pith run'" does the same, but links each test twice.`,
+go test -exec "pith run" does the same for a go command that something else
+calls; it builds each test twice.
+
+pith test std runs the tests of Go's standard library; see pith test std --help.`,
 		Example: `  pith test ./...
-  pith test --cpus 2 -v -run TestServer ./server
-  pith test std`,
+  pith test -run TestParse -v -count 3 ./parser
+  pith test --cpus 2 -coverprofile=c.out -coverpkg=./... ./...
+  go test -exec "pith run --cpus 2" ./...
+  pith test std --cpus 1,2 net/...`,
 		DisableFlagParsing: true,
 		RunE: func(c *cobra.Command, args []string) error {
-			a.began = true
-			if len(args) == 1 && (args[0] == "--help" || args[0] == "-h") {
+			switch {
+			case len(args) > 0 && args[0] == "std":
+				return a.testStd(c, args[1:])
+			case slices.Contains(args, "--help") || slices.Contains(args, "-h"):
 				return c.Help()
 			}
-			return a.test(c.Context(), args)
+			return a.goTest(c.Context(), args)
 		},
 	}
 }
 
-// test runs go test with the shadow GOROOT, and this program for -exec.
-func (a *app) test(ctx context.Context, args []string) error {
-	rest, env, err := testFlags(args)
+// ownTestFlags takes the machine's flags, as words for pith run, from the front
+// of a command line of go test's.
+func ownTestFlags(args []string) (own, rest []string, err error) {
+	for len(args) > 0 {
+		name, value, joined := strings.Cut(args[0], "=")
+		if name != "--cpus" && name != "--memory" {
+			break
+		}
+		args = args[1:]
+		if !joined {
+			if len(args) == 0 {
+				return nil, nil, pith.Errorf("%s needs a value", name)
+			}
+			value, args = args[0], args[1:]
+		}
+		own = append(own, name+"="+value)
+	}
+	return own, args, nil
+}
+
+// goTest calls go test so that what it links is for Pith and runs by pith run.
+func (a *app) goTest(ctx context.Context, args []string) error {
+	ctx, stop := interruptible(ctx)
+	defer stop()
+	own, args, err := ownTestFlags(args)
 	if err != nil {
 		return err
 	}
@@ -58,197 +80,68 @@ func (a *app) test(ctx context.Context, args []string) error {
 		return fmt.Errorf("find this program: %w", err)
 	}
 	p := newProgress(a.err)
-	tools, err := image.TestTools(ctx, image.Options{Dir: ".", Progress: p.update})
+	tools, err := image.Prepare(ctx, image.Options{Stack: pith.StackInet, Progress: p.update})
 	p.done()
 	if err != nil {
 		return err
 	}
-	all := append([]string{"test", "-exec", quoteArg(self) + " exec"}, tools.Flags...)
-	cmd := exec.CommandContext(ctx, tools.Go, append(all, rest...)...)
-	cmd.Env = append(tools.Env, env...)
+	run := append([]string{quote(self), "run"}, own...)
+	flags := []string{"test", "-exec=" + strings.Join(run, " ")}
+	if !hasFlag(args, "p") {
+		flags = append(flags, "-p=1")
+	}
+	args, ldflags := takeLDFlags(args)
+	flags = append(flags, "-ldflags="+strings.TrimSpace(tools.LDFlags+" "+ldflags))
+	cmd := exec.CommandContext(ctx, tools.Go, append(flags, args...)...)
+	cmd.Env = tools.Env
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Cancel = func() error { return nil } // Ctrl-C has reached it too
 	err = cmd.Run()
-	if cmd.ProcessState == nil {
-		return fmt.Errorf("start go test: %w", err)
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exitCode(max(exit.ExitCode(), 1))
 	}
-	if code := cmd.ProcessState.ExitCode(); code != 0 {
-		return exitCode(max(code, 1))
-	}
-	return nil
+	return err
 }
 
-// testFlags takes our own flags, which have two dashes, from those of go test.
-func testFlags(args []string) (rest, env []string, err error) {
+// quote writes a word as -exec wants it (cmd/internal/quoted).
+func quote(word string) string {
+	if strings.ContainsAny(word, " \t\n") {
+		return "'" + word + "'"
+	}
+	return word
+}
+
+// hasFlag tells whether a flag is given, before -args.
+func hasFlag(args []string, name string) bool {
+	for _, arg := range args {
+		if arg == "-args" || arg == "--args" {
+			return false
+		}
+		flag, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(arg, "-"), "-"), "=")
+		if strings.HasPrefix(arg, "-") && flag == name {
+			return true
+		}
+	}
+	return false
+}
+
+// takeLDFlags takes -ldflags out of go test's arguments: the last one counts.
+func takeLDFlags(args []string) (rest []string, value string) {
 	for i := 0; i < len(args); i++ {
-		flag, value, hasValue := strings.Cut(args[i], "=")
-		name, check := "", func(string) error { return nil }
-		switch flag {
-		case "-args", "--args":
-			return append(rest, args[i:]...), env, nil
-		case "--cpus":
-			name = testCPUs
-		case "--memory":
-			name = testMemory
-			check = func(s string) error { _, err := machine.ParseMemory(s); return err }
-		default:
-			if strings.HasPrefix(flag, "--ldflags") || flag == "-ldflags" || flag == "-exec" || flag == "--exec" {
-				return nil, nil, pith.Errorf("pith test sets %s itself", flag)
-			}
-			rest = append(rest, args[i])
-			continue
-		}
-		if !hasValue {
-			if i++; i == len(args) {
-				return nil, nil, pith.Errorf("%s needs a value", flag)
-			}
+		arg := strings.TrimPrefix(args[i], "-")
+		v, joined := strings.CutPrefix(arg, "-ldflags=")
+		switch {
+		case arg == "-args" || args[i] == "-args":
+			return append(rest, args[i:]...), value
+		case joined || strings.HasPrefix(args[i], "-ldflags="):
+			value = strings.TrimPrefix(strings.TrimPrefix(v, "-"), "ldflags=")
+		case (args[i] == "-ldflags" || args[i] == "--ldflags") && i+1 < len(args):
+			i++
 			value = args[i]
-		}
-		if err := check(value); err != nil {
-			return nil, nil, err
-		}
-		env = append(env, name+"="+value)
-	}
-	return rest, env, nil
-}
-
-// quoteArg writes a word as the go command splits -exec's value.
-func quoteArg(s string) string {
-	if strings.ContainsAny(s, " \t'") {
-		return `"` + s + `"`
-	}
-	return s
-}
-
-// execCommand is what pith test has the go command start for each test.
-func (a *app) execCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:                "exec BINARY [ARGS]",
-		Short:              "Run a test that was linked for a machine (for pith test)",
-		Hidden:             true,
-		DisableFlagParsing: true,
-		RunE: func(c *cobra.Command, args []string) error {
-			a.began = true
-			if len(args) == 0 {
-				return pith.Errorf("exec is for pith test's own use")
-			}
-			dir, err := os.MkdirTemp("", "pith-test-")
-			if err != nil {
-				return err
-			}
-			defer os.RemoveAll(dir)
-			img, err := image.Adopt(args[0], image.Options{Output: filepath.Join(dir, "test.img")})
-			if err != nil {
-				return err
-			}
-			return a.runTest(img, args[1:])
-		},
-	}
-}
-
-// relinkCommand is what pith run becomes where go test -exec hands it a test,
-// whose flags are not ours.
-func (a *app) relinkCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:                relinkName + " BINARY [ARGS]",
-		Hidden:             true,
-		DisableFlagParsing: true,
-		RunE: func(c *cobra.Command, args []string) error {
-			a.began = true
-			return a.relinkTest(c.Context(), args)
-		},
-	}
-}
-
-const relinkName = "run-test"
-
-// asTest turns "run" into relinkName where a test follows.
-func asTest(args []string) []string {
-	if len(args) > 1 && args[0] == "run" && image.IsTest(args[1]) {
-		return append([]string{relinkName}, args[1:]...)
-	}
-	return args
-}
-
-// relinkTest runs a test that the go command has linked for a process.
-func (a *app) relinkTest(ctx context.Context, args []string) error {
-	dir, err := os.MkdirTemp("", "pith-test-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	img, err := image.Relink(ctx, args[0], image.Options{Dir: ".", Output: filepath.Join(dir, "test.img")})
-	if err != nil {
-		return err
-	}
-	return a.runTest(img, args[1:])
-}
-
-// runTest runs a test in a machine with a copy of the current folder.
-func (a *app) runTest(img *pith.Image, args []string) error {
-	spec, err := testSpec(img, args)
-	if err != nil {
-		return err
-	}
-	store, err := openStore()
-	if err != nil {
-		return err
-	}
-	entry, err := createNamed(store, spec, true)
-	if err != nil {
-		return err
-	}
-	return a.foreground(entry, machine.Window{})
-}
-
-func testSpec(img *pith.Image, args []string) (machine.Spec, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return machine.Spec{}, err
-	}
-	s := machine.Spec{What: img.Manifest.Package, Type: machine.TypeMicroVM, Remove: true, Created: time.Now()}
-	s.Name, s.Image, s.CPUs, s.Memory = machine.NewName(), img, 1, 1024*machine.MiB
-	s.Args, s.Dir, s.Env = args, dir, testEnv(dir)
-	if value := os.Getenv(testCPUs); value != "" {
-		if _, err := fmt.Sscan(value, &s.CPUs); err != nil {
-			return s, pith.Errorf("--cpus %s is no number", value)
-		}
-	}
-	if value := os.Getenv(testMemory); value != "" {
-		if s.Memory, err = machine.ParseMemory(value); err != nil {
-			return s, err
-		}
-	}
-	s.Files = testFiles(dir)
-	s.Links = []pith.Link{qemu.UserLink(machine.MAC(s.Name, 0))}
-	return s, s.Check()
-}
-
-// testFiles is the package's folder, and the go.mod that it belongs to.
-func testFiles(dir string) []pith.File {
-	files := []pith.File{{Source: dir, Target: dir}}
-	for up := filepath.Dir(dir); ; up = filepath.Dir(up) {
-		mod := filepath.Join(up, "go.mod")
-		if _, err := os.Stat(mod); err == nil {
-			return append(files, pith.File{Source: mod, Target: mod})
-		}
-		if up == filepath.Dir(up) {
-			return files
-		}
-	}
-}
-
-// testEnv is the environment without what only means something on the host.
-func testEnv(dir string) []string {
-	var env []string
-	for _, kv := range os.Environ() {
-		name, _, _ := strings.Cut(kv, "=")
-		switch name {
-		case "PATH", "HOME", "TMPDIR", "PWD", "OLDPWD", "SHELL", "HOSTNAME", "_", testCPUs, testMemory:
 		default:
-			if name != "" && !strings.ContainsRune(kv, 0) {
-				env = append(env, kv)
-			}
+			rest = append(rest, args[i])
 		}
 	}
-	return append(env, "PWD="+dir, "HOME=/root", "PATH=/bin")
+	return rest, value
 }

@@ -24,7 +24,7 @@ import (
 
 // Memory that the entry uses before there is any management of it.
 var (
-	tables      [4 * mm.PageSize]byte // three page tables, aligned within
+	tables      [7 * mm.PageSize]byte // six page tables, aligned within
 	bootStack   [32768]byte
 	bootG       [64]uintptr
 	gdt         = [3]uint64{0, 0x00af9b000000ffff, 0x00cf93000000ffff}

@@ -5,7 +5,7 @@
 // As a Linux process (64-bit, the stack holds argc, argv, ...) it jumps to the Go
 // runtime. From a PVH loader (Xen, docs/misc/pvh.pandoc: 32-bit protected
 // mode, paging off, flat segments, BX = physical address of hvm_start_info,
-// interrupts off) it builds page tables for the first GiB, at their own
+// interrupts off) it builds page tables for the first 4 GiB, where a loader may put its modules, at their own
 // addresses and in the direct map, and goes on in long mode at ·start.
 //
 // The first instructions read differently in the two modes: what is DEC AX; NOP in
@@ -38,9 +38,9 @@ pvh:
 	ADDRESS(·tables, DI)
 	ADDL $4095, DI
 	ANDL $~4095, DI
-	// DI: level 4, +4096 level 3, +8192 level 2.
+	// DI: level 4, +4096 level 3, +8192 four of level 2.
 	MOVL DI, AX
-	MOVL $(3*1024), CX
+	MOVL $(6*1024), CX
 clear:
 	MOVL $0, (AX)
 	ADDL $4, AX
@@ -52,10 +52,16 @@ clear:
 	MOVL AX, 2048(DI)      // entry 256: the direct map
 	ADDL $4096, AX
 	MOVL AX, 4096(DI)
+	ADDL $4096, AX
+	MOVL AX, 4104(DI)
+	ADDL $4096, AX
+	MOVL AX, 4112(DI)
+	ADDL $4096, AX
+	MOVL AX, 4120(DI)
 	MOVL DI, BX
 	ADDL $8192, BX
 	MOVL $0x83, AX         // present, writable, large
-	MOVL $512, CX
+	MOVL $2048, CX
 fill:
 	MOVL AX, (BX)
 	ADDL $0x200000, AX

@@ -26,7 +26,7 @@ type Segment struct {
 }
 
 // bootReach is how far the entry's own page tables reach.
-const bootReach = 1 << 30
+const bootReach = 4 << 30
 
 // deviceWindow is where MapDevice begins.
 const deviceWindow = 0xffff_c000_0000_0000

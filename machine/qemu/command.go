@@ -11,8 +11,8 @@ import (
 
 // descriptors are the numbers under which QEMU finds its ends of the sockets.
 type descriptors struct {
-	console, events, control, qmp, input int
-	wires                                []int // one for each card; -1 for the user-mode network
+	console, events, control, qmp, input, files int
+	wires                                       []int // one for each card; -1 for the user-mode network
 }
 
 // command is what decides QEMU's command line.
@@ -96,6 +96,7 @@ func (c command) channels() []string {
 		"-chardev", fmt.Sprintf("socket,id=control,fd=%d", c.fds.control),
 		"-chardev", fmt.Sprintf("socket,id=qmp,fd=%d", c.fds.qmp),
 		"-chardev", fmt.Sprintf("socket,id=input,fd=%d", c.fds.input),
+		"-chardev", fmt.Sprintf("socket,id=files,fd=%d", c.fds.files),
 		"-mon", "chardev=qmp,mode=control",
 		"-device", fmt.Sprintf("isa-debugcon,iobase=%#x,chardev=console", abi.PortConsole),
 		"-device", fmt.Sprintf("isa-debugcon,iobase=%#x,chardev=events", abi.PortControl),
@@ -122,7 +123,8 @@ func (c command) devices() []string {
 		// reader doesn't take at once.
 		"-device", "virtserialport,nr=1,chardev=console,name="+abi.ConsolePort,
 		"-device", "virtserialport,nr=2,chardev=control,name="+abi.ControlPort,
-		"-device", "virtserialport,nr=3,chardev=input,name="+abi.InputPort)
+		"-device", "virtserialport,nr=3,chardev=input,name="+abi.InputPort,
+		"-device", "virtserialport,nr=4,chardev=files,name="+abi.FilesPort)
 }
 
 // virtio is a device's name on the board's bus.

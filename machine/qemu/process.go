@@ -54,8 +54,8 @@ func start(path string, h host.Host, accel Accel, l machine.Launch) (_ *process,
 		block:   filepath.Join(l.Dir, "instance"),
 		sandbox: h.OS == "linux",
 	}
-	for i, fd := range []*int{&c.fds.console, &c.fds.events, &c.fds.control, &c.fds.qmp, &c.fds.input} {
-		mine, yours, err := channel([]string{"console", "events", "control", "qmp", "input"}[i])
+	for i, fd := range []*int{&c.fds.console, &c.fds.events, &c.fds.control, &c.fds.qmp, &c.fds.input, &c.fds.files} {
+		mine, yours, err := channel([]string{"console", "events", "control", "qmp", "input", "files"}[i])
 		if err != nil {
 			return nil, err
 		}
@@ -79,6 +79,7 @@ func start(path string, h host.Host, accel Accel, l machine.Launch) (_ *process,
 	}
 	p.pump(ours[0], l.Console)
 	p.pump(ours[1], &machine.LineReader{Notify: p.watch(l.Notify)})
+	p.pump(ours[5], machine.NewUnpacker(l.Spec.Send))
 	p.qmp = openQMP(ours[3])
 	return p, nil
 }

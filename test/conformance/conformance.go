@@ -1,0 +1,190 @@
+// Package conformance runs Go's own tests inside machines: the test binaries of
+// the standard library's packages, and the programs of GOROOT/test that say
+// "// run". It knows which tests can't pass there and why (exclusions.txt), and
+// writes what it measured to docs/conformance.md.
+//
+// It relies on a Go installation whose sources are there, on the builder
+// (package image) for the go command's settings, and on the pith command to run
+// a test binary. A test that fails and is not listed fails the run; a listed one
+// that passes is reported.
+package conformance
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"pith/image"
+)
+
+// Runner runs packages, one at a time.
+type Runner struct {
+	Tools      *image.Toolchain
+	Pith       string // the pith command
+	Exclusions *Exclusions
+	Short      bool          // -test.short
+	Timeout    time.Duration // of one package on one count of CPUs
+	Log        io.Writer     // what the tests print where one fails; one line a package
+	Dir        string        // for binaries, removed by the caller
+}
+
+// Result is what one package did on one count of CPUs.
+type Result struct {
+	Package  string
+	CPUs     int
+	Passed   int
+	Skipped  int      // by the tests themselves
+	Excluded int      // tests that are listed and did not pass
+	Failed   []string // tests that failed or did not end, and are not listed
+	Wrong    []string // listed tests that passed
+	Seconds  float64
+	Problem  string // why nothing could be run, "" where it could
+}
+
+// OK tells whether the run was as the list says.
+func (r Result) OK() bool { return len(r.Failed) == 0 && r.Problem == "" }
+
+func (r Result) String() string {
+	s := fmt.Sprintf("%-32s %d CPU  %4d passed %3d skipped %3d excluded  %.0f s", r.Package, r.CPUs, r.Passed, r.Skipped, r.Excluded, r.Seconds)
+	if len(r.Failed) > 0 {
+		s += "  FAILED: " + strings.Join(r.Failed, " ")
+	}
+	if len(r.Wrong) > 0 {
+		s += "  listed but passed: " + strings.Join(r.Wrong, " ")
+	}
+	if r.Problem != "" {
+		s += "  " + r.Problem
+	}
+	return s
+}
+
+// List names the standard library's packages that have tests.
+func (r *Runner) List(ctx context.Context, patterns ...string) ([]string, error) {
+	cmd := exec.CommandContext(ctx, r.Tools.Go, append([]string{"list", "-f", "{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}"}, patterns...)...)
+	cmd.Env = append(os.Environ(), "GOROOT="+r.Tools.Root, "CGO_ENABLED=0", "GOFLAGS=")
+	cmd.Dir = r.Tools.Root
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("list the standard library: %w", err)
+	}
+	return strings.Fields(string(out)), nil
+}
+
+// Package builds one package's tests and runs them once for each count of
+// CPUs. The error is that of a canceled ctx.
+func (r *Runner) Package(ctx context.Context, pkg string, cpus []int) []Result {
+	var results []Result
+	if reason := r.Exclusions.Whole(pkg); reason != "" {
+		for _, n := range cpus {
+			results = append(results, Result{Package: pkg, CPUs: n, Problem: "excluded: " + reason})
+		}
+		return results
+	}
+	binary, err := r.build(ctx, pkg)
+	if err != nil {
+		fmt.Fprintf(r.Log, "%v\n", err)
+		return []Result{{Package: pkg, CPUs: cpus[0], Problem: "does not build", Failed: []string{"(build)"}}}
+	}
+	defer os.Remove(binary)
+	for _, n := range cpus {
+		results = append(results, r.run(ctx, pkg, binary, n))
+	}
+	return results
+}
+
+func (r *Runner) build(ctx context.Context, pkg string) (string, error) {
+	binary := filepath.Join(r.Dir, strings.ReplaceAll(pkg, "/", "_")+".test")
+	cmd := exec.CommandContext(ctx, r.Tools.Go, "test", "-c", "-vet=off", "-o", binary, "-ldflags="+r.Tools.LDFlags, pkg)
+	dir := filepath.Join(r.Tools.Shadow, "src")
+	cmd.Env, cmd.Dir = append(r.Tools.Env, "PWD="+dir), dir
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%s: %w\n%s", pkg, err, out)
+	}
+	if _, err := os.Stat(binary); err != nil {
+		return "", fmt.Errorf("%s has no tests: %s", pkg, out)
+	}
+	return binary, nil
+}
+
+// run runs a binary twice: what is not listed, and what is.
+func (r *Runner) run(ctx context.Context, pkg, binary string, cpus int) Result {
+	result := Result{Package: pkg, CPUs: cpus}
+	listed := r.Exclusions.Tests(pkg)
+	start := time.Now()
+	var args []string
+	if len(listed) > 0 {
+		args = append(args, "-test.skip="+pattern(listed))
+	}
+	seen, output := r.machine(ctx, pkg, binary, cpus, args)
+	result.count(seen)
+	if !seen.ended && len(result.Failed) == 0 {
+		result.Failed = []string{"(the machine)"}
+	}
+	if !result.OK() {
+		fmt.Fprintf(r.Log, "---- %s on %d CPUs\n%s\n----\n", pkg, cpus, output)
+	}
+	if own := withoutHangs(listed); len(own) > 0 && ctx.Err() == nil {
+		seen, _ := r.machine(ctx, pkg, binary, cpus, []string{"-test.run=" + pattern(own)})
+		for _, e := range own {
+			if seen.state[e.Test] == "PASS" {
+				result.Wrong = append(result.Wrong, e.Test)
+			}
+		}
+	}
+	result.Excluded = len(listed) - len(result.Wrong)
+	result.Seconds = time.Since(start).Seconds()
+	return result
+}
+
+// count sorts the top-level tests by how they ended.
+func (result *Result) count(seen *events) {
+	for _, name := range seen.order {
+		switch seen.state[name] {
+		case "PASS":
+			result.Passed++
+		case "SKIP":
+			result.Skipped++
+		default:
+			if sub := seen.failedBelow(name); len(sub) > 0 {
+				result.Failed = append(result.Failed, sub...)
+			} else {
+				result.Failed = append(result.Failed, name)
+			}
+		}
+	}
+}
+
+// machine runs a test binary in a machine of its own.
+func (r *Runner) machine(ctx context.Context, pkg, binary string, cpus int, args []string) (*events, string) {
+	ctx, cancel := context.WithTimeout(ctx, r.Timeout+30*time.Second)
+	defer cancel()
+	args = append([]string{"run", "--cpus", fmt.Sprint(cpus), binary, "-test.paniconexit0", "-test.v=test2json", "-test.timeout=" + r.Timeout.String()}, args...)
+	if r.Short {
+		args = append(args, "-test.short")
+	}
+	cmd := exec.CommandContext(ctx, r.Pith, args...)
+	cmd.Dir = filepath.Join(r.Tools.Root, "src", filepath.FromSlash(pkg))
+	cmd.Env = append(os.Environ(), "PWD="+cmd.Dir)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 10 * time.Second
+	var output bytes.Buffer
+	seen := newEvents()
+	cmd.Stdout = io.MultiWriter(&output, seen)
+	cmd.Stderr = cmd.Stdout
+	err := cmd.Run()
+	seen.flush()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		fmt.Fprintf(&output, "pith run: %v\n", err)
+	}
+	seen.ended = seen.ended || err == nil
+	return seen, output.String()
+}

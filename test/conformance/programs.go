@@ -1,0 +1,127 @@
+package conformance
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Programs stands for the programs of GOROOT/test in a list of packages.
+const Programs = "goroot/test"
+
+// programTime bounds one program, in machine and all.
+const programTime = 3 * time.Minute
+
+// Programs runs the single-file programs of GOROOT/test, and of the folders
+// below it, whose first line is "// run" without arguments. A program passes if
+// it ends with code 0 and prints what the file beside it with the suffix .out
+// holds, or nothing.
+func (r *Runner) Programs(ctx context.Context, cpus int) (Result, error) {
+	result := Result{Package: Programs, CPUs: cpus}
+	start := time.Now()
+	root := filepath.Join(r.Tools.Root, "test")
+	files, err := runnable(root)
+	if err != nil {
+		return result, err
+	}
+	for _, name := range files {
+		if ctx.Err() != nil {
+			return result, ctx.Err()
+		}
+		listed := slices.ContainsFunc(r.Exclusions.Tests(Programs), func(e Exclusion) bool { return e.Test == name })
+		why := r.program(ctx, root, name, cpus)
+		switch {
+		case why == "" && listed:
+			result.Wrong = append(result.Wrong, name)
+			result.Passed++
+		case why == "":
+			result.Passed++
+		case listed:
+			result.Excluded++
+		default:
+			fmt.Fprintf(r.Log, "---- %s on %d CPUs: %s\n", name, cpus, why)
+			result.Failed = append(result.Failed, name)
+		}
+	}
+	result.Seconds = time.Since(start).Seconds()
+	return result, nil
+}
+
+// runnable lists the programs by their paths below root.
+func runnable(root string) (names []string, err error) {
+	for _, glob := range []string{"*.go", "*/*.go"} {
+		files, err := filepath.Glob(filepath.Join(root, glob))
+		if err != nil {
+			return nil, err
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				return nil, err
+			}
+			if wanted(string(text)) {
+				name, _ := filepath.Rel(root, file)
+				names = append(names, name)
+			}
+		}
+	}
+	return names, nil
+}
+
+// wanted tells whether a program is to be run as it is, on linux/amd64 without
+// cgo and with the ordinary compiler.
+func wanted(text string) bool {
+	head, rest, _ := strings.Cut(text, "\n")
+	if strings.TrimSpace(head) != "// run" {
+		return false
+	}
+	for line := range strings.Lines(rest) {
+		line = strings.TrimSpace(line)
+		if strings.HasPrefix(line, "package ") {
+			return true
+		}
+		if constraint, ok := strings.CutPrefix(line, "//go:build "); ok {
+			// Only a few programs have one; those for other systems begin so.
+			return !slices.Contains(strings.Fields(strings.ReplaceAll(constraint, "&&", " ")), "cgo") &&
+				!strings.Contains(constraint, "!linux") && !strings.Contains(constraint, "!amd64") &&
+				(strings.Contains(constraint, "linux") || strings.Contains(constraint, "amd64") || strings.HasPrefix(constraint, "!"))
+		}
+	}
+	return true
+}
+
+// program builds and runs one; it returns why it failed, or "".
+func (r *Runner) program(ctx context.Context, root, name string, cpus int) string {
+	ctx, cancel := context.WithTimeout(ctx, programTime)
+	defer cancel()
+	binary := filepath.Join(r.Dir, "program.img")
+	defer os.Remove(binary)
+	dir := filepath.Join(root, filepath.Dir(name))
+	build := exec.CommandContext(ctx, r.Pith, "build", "-o", binary, "./"+filepath.Base(name))
+	build.Dir, build.Env = dir, append(os.Environ(), "PWD="+dir)
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Sprintf("it does not build: %v\n%s", err, out)
+	}
+	run := exec.CommandContext(ctx, r.Pith, "run", "--rm", "-m", "1G", "--cpus", fmt.Sprint(cpus), binary)
+	run.Cancel = func() error { return run.Process.Signal(os.Interrupt) }
+	run.WaitDelay = 10 * time.Second
+	got, err := run.CombinedOutput()
+	if err != nil {
+		return fmt.Sprintf("%v\n%s", err, got)
+	}
+	want, err := os.ReadFile(strings.TrimSuffix(filepath.Join(root, name), ".go") + ".out")
+	if err != nil {
+		want = nil // it prints nothing
+	}
+	got = bytes.ReplaceAll(got, []byte("\r\n"), []byte("\n"))
+	if string(got) != string(want) {
+		return fmt.Sprintf("it prints\n%s\ninstead of\n%s", got, want)
+	}
+	return ""
+}
