@@ -144,7 +144,7 @@ func isLinkedForPith(file string) bool {
 		return false
 	}
 	return slices.ContainsFunc(symbols, func(s elf.Symbol) bool {
-		return s.Name == EntrySymbol && s.Value == f.Entry
+		return strings.TrimSuffix(s.Name, ".abi0") == EntrySymbol && s.Value == f.Entry
 	})
 }
 
@@ -165,7 +165,7 @@ func (b *builder) linkTest(ctx context.Context, tools *Toolchain, info *buildinf
 		}
 	}
 	args = append(args, coverFlags(b.options.What, b.options.Args)...)
-	_, err := b.command(tools.Go, dir, append(tools.Env, "PWD="+dir)...).output(ctx, append(args, "--", path)...)
+	_, err := b.command(tools.Go, dir, append(tools.Env, "PWD="+dir)...).output(ctx, append(args, path)...)
 	return b.explain(err, path)
 }
 

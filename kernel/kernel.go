@@ -46,16 +46,18 @@ func (m *machine) startLinux() {
 	rt.SetPollable(linux.Pollable)
 	rt.SetUmask(linux.Umask)
 	linux.Start(linux.Config{
-		Console:  m.console,
-		Poller:   rt.Poller{},
-		Files:    m.files,
-		Dir:      m.dir,
-		Hostname: m.hostname,
-		Args:     m.args,
-		Env:      m.env,
-		CPUs:     sched.Threads.CPUs(),
-		Memory:   rt.Memory,
-		Random:   m.entropy.fill,
+		Console: m.console,
+		Poller:  rt.Poller{},
+		Files:   m.files,
+		Dir:     m.dir,
+
+		Executable: boot.Executable,
+		Hostname:   m.hostname,
+		Args:       m.args,
+		Env:        m.env,
+		CPUs:       sched.Threads.CPUs(),
+		Memory:     rt.Memory,
+		Random:     m.entropy.fill,
 
 		Listening: announce,
 	})

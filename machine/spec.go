@@ -40,7 +40,7 @@ type Spec struct {
 	Paused  bool      // wait for a debugger before the first instruction
 	Created time.Time // when it was made
 
-	Send    []string // paths of files and folders that come back to the host when the program ends
+	Send []string // paths of files and folders that come back to the host when the program ends
 }
 
 var namePattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)

@@ -11,7 +11,7 @@ import (
 // plant makes the files that every machine has: devices, and what Go and
 // common libraries read in /etc, /proc and /sys.
 func plant() {
-	for _, dir := range []string{"/dev", "/etc", "/proc", "/root", "/run", "/sys", "/var"} {
+	for _, dir := range []string{"/dev", "/etc", "/proc", "/root", "/run", "/sys", "/usr", "/usr/bin", "/var"} {
 		tree.Mkdir(tree.Root(), dir, 0o755)
 	}
 	for _, dir := range []string{"/tmp", "/var/tmp", "/dev/shm"} {

@@ -63,6 +63,9 @@ func plantProc() {
 		place(path, tree.NewFile(0o444, contents))
 	}
 	place("/proc/self/exe", tree.NewLink(executable))
+	if config.Executable != nil {
+		place(executable, tree.NewFile(0o755, config.Executable))
+	}
 	place("/proc/self/root", tree.NewLink("/"))
 	place("/proc/self/cwd", tree.NewJump(cwdPath, func() *fs.Node { node, _ := base(cwd); return node }))
 	place("/proc/self/fd", tree.NewDirectory(fdDirectory{}))

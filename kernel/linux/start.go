@@ -49,7 +49,10 @@ type Config struct {
 	Hostname string
 	Args     []string // the program's arguments: /proc/self/cmdline
 	Env      []string // KEY=VALUE: /proc/self/environ
-	CPUs     int
+	// Executable returns the program's ELF file, for those who read it; nil
+	// where it is not there.
+	Executable func() []byte
+	CPUs       int
 	// Memory returns the machine's memory and what of it is free, in bytes.
 	Memory func() (total, free uint64)
 	// Random fills p with random bytes that suit cryptography; it may wait for

@@ -99,21 +99,6 @@ func (r *Runner) Package(ctx context.Context, pkg string, cpus []int) []Result {
 	return results
 }
 
-func (r *Runner) build(ctx context.Context, pkg string) (string, error) {
-	binary := filepath.Join(r.Dir, strings.ReplaceAll(pkg, "/", "_")+".test")
-	cmd := exec.CommandContext(ctx, r.Tools.Go, "test", "-c", "-vet=off", "-o", binary, "-ldflags="+r.Tools.LDFlags, pkg)
-	dir := filepath.Join(r.Tools.Shadow, "src")
-	cmd.Env, cmd.Dir = append(r.Tools.Env, "PWD="+dir), dir
-	out, err := cmd.CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("%s: %w\n%s", pkg, err, out)
-	}
-	if _, err := os.Stat(binary); err != nil {
-		return "", fmt.Errorf("%s has no tests: %s", pkg, out)
-	}
-	return binary, nil
-}
-
 // run runs a binary twice: what is not listed, and what is.
 func (r *Runner) run(ctx context.Context, pkg, binary string, cpus int) Result {
 	result := Result{Package: pkg, CPUs: cpus}
