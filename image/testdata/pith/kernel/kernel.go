@@ -7,3 +7,6 @@ import (
 	_ "pith/kernel/boot"
 	_ "pith/kernel/linux"
 )
+
+// AtExit stands for the kernel's.
+func AtExit() {}
