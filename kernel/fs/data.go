@@ -45,6 +45,9 @@ func (d *data) page(index int64) *page {
 
 // Size returns a regular file's size in bytes.
 func (n *Node) Size() int64 {
+	if n.real != nil {
+		return n.sizeReal()
+	}
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	return n.data.size
@@ -52,9 +55,12 @@ func (n *Node) Size() int64 {
 
 // ReadAt copies what the file holds at off into p. n is 0 at and behind the
 // end.
-func (n *Node) ReadAt(p []byte, off int64) int {
+func (n *Node) ReadAt(p []byte, off int64) (int, Errno) {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
+	if n.real != nil && n.data.shared == nil {
+		return n.real.ReadAt(p, off)
+	}
 	done := 0
 	for done < len(p) {
 		piece, left := n.data.at(off + int64(done))
@@ -69,13 +75,17 @@ func (n *Node) ReadAt(p []byte, off int64) int {
 		}
 		done += want
 	}
-	return done
+	return done, 0
 }
 
 // View calls f with the file's bytes at off, without a copy: at most max
 // bytes, and fewer where they don't lie in one piece. It calls f with an empty
 // slice at the end of the file. f must not call the node nor keep the bytes.
 func (n *Node) View(off int64, max int, f func(p []byte)) {
+	if n.real != nil {
+		n.viewReal(off, max, f)
+		return
+	}
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	piece, left := n.data.at(off)
@@ -131,6 +141,9 @@ func (n *Node) WriteAt(p []byte, off int64, add bool) (done int, at int64, errno
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.real != nil {
+		return n.writeReal(p, off, add)
+	}
 	if add {
 		off = n.data.size
 	}
@@ -209,6 +222,8 @@ func (n *Node) Truncate(size int64) Errno {
 		return syscall.EACCES
 	case size > maxSize:
 		return syscall.EFBIG
+	case n.real != nil:
+		return n.changeReal(Attr{Set: SetSize, Size: size})
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -282,9 +297,14 @@ func (n *Node) Allocate(mode uint32, off, size int64) Errno {
 		return syscall.ENODEV
 	case n.source != nil:
 		return syscall.EOPNOTSUPP
+	case n.readOnly():
+		return syscall.EROFS
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.real != nil {
+		return n.allocateReal(mode, off, size)
+	}
 	switch mode {
 	case punchHole | keepSize:
 		n.zero(off, min(off+size, n.data.size))
@@ -358,6 +378,9 @@ func (n *Node) Next(off int64, hole bool) (int64, Errno) {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	d := &n.data
+	if n.real != nil {
+		return n.nextReal(off, hole)
+	}
 	if off < 0 || off >= d.size {
 		return 0, syscall.ENXIO
 	}
@@ -386,6 +409,9 @@ func (n *Node) Share(memory []byte) Errno {
 		return syscall.ENODEV
 	}
 	d := &n.data
+	if n.real != nil {
+		return n.shareReal(memory)
+	}
 	if int64(len(memory)) < d.size {
 		return syscall.ENOMEM
 	}
@@ -408,26 +434,48 @@ func (n *Node) Shared() []byte {
 }
 
 // Acquire counts one more opener, whose Release must follow.
-func (n *Node) Acquire() {
+func (n *Node) Acquire() Errno {
 	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.real != nil && n.openers == 0 {
+		if errno := n.real.Hold(); errno != 0 {
+			return errno
+		}
+	}
 	n.openers++
-	n.mu.Unlock()
+	return 0
 }
 
 // Release counts an opener less. The data of a file that has neither name nor
 // opener is given back.
 func (n *Node) Release() {
 	n.mu.Lock()
-	defer n.mu.Unlock()
 	n.openers--
-	n.discard()
+	last := n.openers == 0
+	if n.real == nil {
+		n.discard()
+	} else if last {
+		n.real.Drop()
+	}
+	n.mu.Unlock()
+	if n.real != nil && last {
+		n.expel()
+	}
 }
 
-// Reachable reports whether the node has a name or an opener.
+// held reports whether the node has an opener.
+func (n *Node) held() bool {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.openers > 0
+}
+
+// Reachable reports whether the node has an opener, or a name by which its
+// data can be reached.
 func (n *Node) Reachable() bool {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
-	return n.openers > 0 || n.links > 0
+	return n.openers > 0 || n.real == nil && n.links > 0
 }
 
 // discard gives the data back if nobody can reach it. The caller holds n.mu.

@@ -24,7 +24,8 @@ func node(t testing.TB, tree *Tree, path string) *Node {
 
 func contents(n *Node) string {
 	p := make([]byte, n.Size()+10)
-	return string(p[:n.ReadAt(p, 0)])
+	done, _ := n.ReadAt(p, 0)
+	return string(p[:done])
 }
 
 func TestPacked(t *testing.T) {

@@ -12,29 +12,67 @@ type entry struct {
 	cookie int64 // position for readers; grows with each entry made
 }
 
-// enter gives a node a name. The caller holds t.mu.
-func (t *Tree) enter(dir *Node, name string, node *Node) {
-	dir.cookie++
-	e := &entry{name: name, node: node, cookie: dir.cookie}
-	dir.children[name] = e
-	dir.listing = append(dir.listing, e)
+// enter gives a node a name. The tree is locked.
+func (n *Node) enter(name string, node *Node) {
+	n.cookie++
+	e := &entry{name: name, node: node, cookie: n.cookie}
+	n.children[name] = e
+	n.listing = append(n.listing, e)
 	if node.IsDir() {
-		node.parent = dir
-		dir.addLinks(1)
+		node.parent = n
+		n.addLinks(1)
 	}
-	dir.touch()
+	n.touch()
 }
 
-// remove takes a name away. The caller holds t.mu.
-func (t *Tree) remove(dir *Node, name string) {
-	e := dir.children[name]
-	delete(dir.children, name)
-	i := dir.position(e.cookie)
-	dir.listing = append(dir.listing[:i], dir.listing[i+1:]...)
+// remove takes a name away. The tree is locked.
+func (n *Node) remove(name string) {
+	e := n.children[name]
+	delete(n.children, name)
+	i := n.position(e.cookie)
+	n.listing = append(n.listing[:i], n.listing[i+1:]...)
 	if e.node.IsDir() {
-		dir.addLinks(-1)
+		n.addLinks(-1)
 	}
-	dir.touch()
+	n.touch()
+}
+
+// put gives a fresh node its first name. The tree is locked.
+func (n *Node) put(name string, node *Node) Errno {
+	if n.real != nil {
+		return n.putReal(name, node)
+	}
+	n.enter(name, node)
+	return 0
+}
+
+// link gives a node another name. The tree is locked.
+func (n *Node) link(name string, node *Node) Errno {
+	if n.real != nil {
+		return n.real.Link(name, node.real)
+	}
+	node.addLinks(1)
+	n.enter(name, node)
+	return 0
+}
+
+// unlink takes a place's name away. The tree is locked.
+func (n *Node) unlink(at *place) Errno {
+	if n.real != nil {
+		return n.real.Unlink(at.name, at.node.IsDir())
+	}
+	n.remove(at.name)
+	return 0
+}
+
+// lose takes that many from the count of names and returns what is left. For
+// a mounted file system's node, that has done it already.
+func (n *Node) lose(names int) uint32 {
+	if n.real != nil {
+		n.expel()
+		return n.Links()
+	}
+	return n.addLinks(-names)
 }
 
 // position returns the index of the first entry with that cookie or a later
@@ -45,8 +83,8 @@ func (n *Node) position(cookie int64) int {
 
 // vacant resolves a path at which something is to be made, as Linux's
 // filename_create does.
-func (t *Tree) vacant(base *Node, path string, directory bool) (place, Errno) {
-	at, errno := t.resolve(base, path, false)
+func (w *walker) vacant(base *Node, path string, directory bool) (place, Errno) {
+	at, errno := w.resolve(base, path, false)
 	switch {
 	case errno != 0:
 		return at, errno
@@ -65,18 +103,20 @@ func (n *Node) accepts() Errno {
 		return syscall.ENOENT
 	case n.dynamic != nil:
 		return syscall.EPERM
+	case n.readOnly():
+		return syscall.EROFS
 	}
 	return 0
 }
 
 // Make puts a fresh node (see NewNode) at a path.
 func (t *Tree) Make(base *Node, path string, node *Node) Errno {
-	t.mu.Lock()
-	at, errno := t.vacant(base, path, node.IsDir())
+	w := t.writer()
+	at, errno := w.vacant(base, path, node.IsDir())
 	if errno == 0 {
-		t.enter(at.dir, at.name, node)
+		errno = at.dir.put(at.name, node)
 	}
-	t.mu.Unlock()
+	w.done()
 	if errno == 0 {
 		t.Emit(Event{Node: node, Dir: at.dir, Name: at.name, Mask: syscall.IN_CREATE})
 	}
@@ -103,19 +143,20 @@ func (t *Tree) Symlink(target string, base *Node, path string) Errno {
 // node whose last name is gone (ENOENT), unless it never had one and revive
 // is set.
 func (t *Tree) Link(node *Node, base *Node, path string, revive bool) Errno {
-	t.mu.Lock()
-	at, errno := t.vacant(base, path, false)
-	if errno == 0 && node.IsDir() {
+	w := t.writer()
+	at, errno := w.vacant(base, path, false)
+	switch {
+	case errno != 0:
+	case node.IsDir():
 		errno = syscall.EPERM
-	}
-	if errno == 0 && node.Links() == 0 && !revive {
+	case at.dir.tree != node.tree:
+		errno = syscall.EXDEV
+	case node.Links() == 0 && !revive:
 		errno = syscall.ENOENT
+	default:
+		errno = at.dir.link(at.name, node)
 	}
-	if errno == 0 {
-		node.addLinks(1)
-		t.enter(at.dir, at.name, node)
-	}
-	t.mu.Unlock()
+	w.done()
 	if errno == 0 {
 		t.Emit(Event{Node: node, Dir: at.dir, Name: at.name, Mask: syscall.IN_CREATE})
 	}
@@ -124,20 +165,20 @@ func (t *Tree) Link(node *Node, base *Node, path string, revive bool) Errno {
 
 // Unlink takes a name that is no directory's away.
 func (t *Tree) Unlink(base *Node, path string) Errno {
-	t.mu.Lock()
-	at, errno := t.resolve(base, path, false)
+	w := t.writer()
+	at, errno := w.resolve(base, path, false)
 	if errno == 0 {
 		errno = at.unlinkable()
 	}
 	if errno == 0 {
-		t.remove(at.dir, at.name)
+		errno = at.dir.unlink(&at)
 	}
-	t.mu.Unlock()
+	w.done()
 	if errno != 0 {
 		return errno
 	}
 	t.Emit(Event{Node: at.node, Dir: at.dir, Name: at.name, Mask: syscall.IN_DELETE})
-	left := at.node.addLinks(-1)
+	left := at.node.lose(1)
 	t.Emit(Event{Node: at.node, Mask: syscall.IN_ATTRIB})
 	if left == 0 {
 		t.Emit(Event{Node: at.node, Mask: syscall.IN_DELETE_SELF})
@@ -161,20 +202,22 @@ func (p *place) unlinkable() Errno {
 
 // Rmdir takes an empty directory away.
 func (t *Tree) Rmdir(base *Node, path string) Errno {
-	t.mu.Lock()
-	at, errno := t.resolve(base, path, false)
+	w := t.writer()
+	at, errno := w.resolve(base, path, false)
 	if errno == 0 {
 		errno = at.removable()
 	}
 	if errno == 0 {
-		t.remove(at.dir, at.name)
+		errno = at.dir.unlink(&at)
+	}
+	if errno == 0 {
 		at.node.removed = true
 	}
-	t.mu.Unlock()
+	w.done()
 	if errno != 0 {
 		return errno
 	}
-	at.node.addLinks(-2)
+	at.node.lose(2)
 	t.Emit(Event{Node: at.node, Dir: at.dir, Name: at.name, Mask: syscall.IN_DELETE})
 	t.Emit(Event{Node: at.node, Mask: syscall.IN_DELETE_SELF})
 	return 0
@@ -186,7 +229,7 @@ func (p *place) removable() Errno {
 		return syscall.EINVAL
 	case p.name == "..":
 		return syscall.ENOTEMPTY
-	case p.name == "/":
+	case p.name == "/" || p.busy():
 		return syscall.EBUSY
 	case p.node == nil:
 		return syscall.ENOENT
@@ -209,29 +252,50 @@ func (t *Tree) Rename(oldBase *Node, oldPath string, newBase *Node, newPath stri
 	if flags&^(RenameNoReplace|RenameExchange) != 0 || flags == RenameNoReplace|RenameExchange {
 		return syscall.EINVAL
 	}
-	t.mu.Lock()
-	from, errno := t.resolveLong(oldBase, oldPath)
-	var to place
-	if errno == 0 {
-		to, errno = t.resolveLong(newBase, newPath)
-	}
+	w := t.writer()
+	from, to, errno := w.resolveTwo(oldBase, oldPath, newBase, newPath)
 	if errno == 0 {
 		errno = t.movable(&from, &to, flags)
 	}
 	if errno != 0 || from.node == to.node {
-		t.mu.Unlock()
+		w.done()
 		return errno
 	}
-	t.move(&from, &to, flags)
-	t.mu.Unlock()
+	errno = move(&from, &to, flags)
+	w.done()
+	if errno != 0 {
+		return errno
+	}
 	t.moved(&from, &to, flags)
 	return 0
 }
 
+// resolveTwo resolves what Rename moves and where to. The lock may have been
+// another tree's in between, so the first place is looked at once more.
+func (w *walker) resolveTwo(oldBase *Node, oldPath string, newBase *Node, newPath string) (from, to place, errno Errno) {
+	if from, errno = w.resolveLong(oldBase, oldPath); errno != 0 {
+		return from, to, errno
+	}
+	if to, errno = w.resolveLong(newBase, newPath); errno != 0 {
+		return from, to, errno
+	}
+	switch {
+	case from.dir == nil || to.dir == nil || from.special() || from.long:
+		return from, to, 0
+	case from.dir.tree != to.dir.tree:
+		return from, to, syscall.EXDEV
+	}
+	w.enter(from.dir.tree)
+	if from.node, errno = w.child(from.dir, from.name); errno == 0 && !to.special() && !to.long {
+		to.node, errno = w.child(to.dir, to.name)
+	}
+	return from, to, errno
+}
+
 // resolveLong is resolve without following, and without an error for a last
 // name that is too long: what else is wrong comes first.
-func (t *Tree) resolveLong(base *Node, path string) (place, Errno) {
-	at, errno := t.resolve(base, path, false)
+func (w *walker) resolveLong(base *Node, path string) (place, Errno) {
+	at, errno := w.resolve(base, path, false)
 	if at.long {
 		return at, 0
 	}
@@ -241,7 +305,7 @@ func (t *Tree) resolveLong(base *Node, path string) (place, Errno) {
 // movable checks what rename(2) demands, in Linux's order.
 func (t *Tree) movable(from, to *place, flags uint) Errno {
 	switch exchange := flags&RenameExchange != 0; {
-	case from.special():
+	case from.special() || from.busy() || to.busy():
 		return syscall.EBUSY
 	case to.special() && flags&RenameNoReplace != 0:
 		return syscall.EEXIST
@@ -295,28 +359,34 @@ func (n *Node) contains(dir *Node) bool {
 	if !n.IsDir() {
 		return false
 	}
-	for ; dir != nil; dir = dir.parent {
+	for dir != nil {
+		up := dir.above()
 		if dir == n {
 			return true
 		}
-		if dir.parent == dir {
+		if up == dir {
 			return false
 		}
+		dir = up
 	}
 	return false
 }
 
-// move does a rename that movable allowed. The caller holds t.mu.
-func (t *Tree) move(from, to *place, flags uint) {
-	t.remove(from.dir, from.name)
-	if to.node != nil {
-		t.remove(to.dir, to.name)
+// move does a rename that movable allowed. The tree is locked.
+func move(from, to *place, flags uint) Errno {
+	exchange := flags&RenameExchange != 0
+	if from.dir.real != nil {
+		return moveReal(from, to, exchange)
 	}
-	t.enter(to.dir, to.name, from.node)
+	from.dir.remove(from.name)
+	if to.node != nil {
+		to.dir.remove(to.name)
+	}
+	to.dir.enter(to.name, from.node)
 	switch {
 	case to.node == nil:
-	case flags&RenameExchange != 0:
-		t.enter(from.dir, from.name, to.node)
+	case exchange:
+		from.dir.enter(from.name, to.node)
 	case to.node.IsDir():
 		to.node.removed = true
 		to.node.addLinks(-2)
@@ -324,14 +394,15 @@ func (t *Tree) move(from, to *place, flags uint) {
 		to.node.addLinks(-1)
 	}
 	from.node.addLinks(0) // its change time
+	return 0
 }
 
 // moved tells the observer about a rename.
 func (t *Tree) moved(from, to *place, flags uint) {
-	if t.hook.Load() == nil {
+	if t.home.hook.Load() == nil {
 		return
 	}
-	cookie := uint32(t.inode.Add(1))
+	cookie := uint32(t.home.inode.Add(1))
 	t.Emit(Event{Node: from.node, Dir: from.dir, Name: from.name, Mask: syscall.IN_MOVED_FROM, Cookie: cookie})
 	t.Emit(Event{Node: from.node, Dir: to.dir, Name: to.name, Mask: syscall.IN_MOVED_TO, Cookie: cookie})
 	t.Emit(Event{Node: from.node, Mask: syscall.IN_MOVE_SELF})
@@ -355,16 +426,21 @@ func (t *Tree) ReadDir(dir *Node, pos int64, f func(Entry) bool) Errno {
 	if dir.dynamic != nil {
 		return t.readDynamic(dir, pos, f)
 	}
-	t.mu.RLock()
-	defer t.mu.RUnlock()
+	w := t.reader()
+	defer w.done()
+	up := w.parent(dir)
+	w.enter(dir.tree)
 	if dir.removed {
 		return syscall.ENOENT
 	}
 	if pos < 1 && !f(Entry{".", dir.inode, syscall.S_IFDIR, 1}) {
 		return 0
 	}
-	if pos < 2 && !f(Entry{"..", dir.parent.inode, syscall.S_IFDIR, 2}) {
+	if pos < 2 && !f(Entry{"..", up.inode, syscall.S_IFDIR, 2}) {
 		return 0
+	}
+	if dir.real != nil {
+		return dir.real.ReadDir(pos, f)
 	}
 	for _, e := range dir.listing[dir.position(max(pos, 2)-1):] {
 		if !f(Entry{e.name, e.node.inode, e.node.format, e.cookie + 2}) {

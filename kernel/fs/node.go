@@ -18,6 +18,10 @@ type Node struct {
 	// Extra is kernel/linux's own: what a pipe or socket node stands for.
 	Extra atomic.Value
 
+	real Inode                    // a mounted file system's node; set before the node has a name
+	at   atomic.Pointer[position] // where such a directory is; nil for its root
+	over atomic.Pointer[Tree]     // what is mounted on the directory
+
 	// Guarded by Tree.mu:
 	parent   *Node             // a directory's parent; the root's is itself
 	children map[string]*entry // a directory's entries by name
@@ -112,7 +116,10 @@ func (n *Node) Generated() (contents []byte, ok bool) {
 }
 
 // Stat fills in what stat(2) reports.
-func (n *Node) Stat(st *syscall.Stat_t) {
+func (n *Node) Stat(st *syscall.Stat_t) Errno {
+	if n.real != nil {
+		return n.statReal(st)
+	}
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	*st = syscall.Stat_t{
@@ -130,6 +137,7 @@ func (n *Node) Stat(st *syscall.Stat_t) {
 		Mtim:    timespec(n.modified),
 		Ctim:    timespec(n.changed),
 	}
+	return 0
 }
 
 // sizeLocked is st_size. The caller holds n.mu.
@@ -149,25 +157,50 @@ func timespec(t time.Time) syscall.Timespec {
 
 // Mode returns type and permission bits.
 func (n *Node) Mode() uint32 {
+	if n.real != nil {
+		st := syscall.Stat_t{Mode: n.format}
+		n.real.Stat(&st)
+		return st.Mode
+	}
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	return n.format | n.mode
 }
 
 // Chmod sets the permission bits (12 bits).
-func (n *Node) Chmod(mode uint32) {
-	n.mu.Lock()
-	n.mode = mode & 0o7777
-	n.changed = time.Now()
-	n.mu.Unlock()
+func (n *Node) Chmod(mode uint32) Errno {
+	if n.real != nil {
+		if errno := n.changeReal(Attr{Set: SetMode, Mode: mode & 0o7777}); errno != 0 {
+			return errno
+		}
+	} else {
+		n.mu.Lock()
+		n.mode = mode & 0o7777
+		n.changed = time.Now()
+		n.mu.Unlock()
+	}
 	n.tree.Emit(Event{Node: n, Mask: syscall.IN_ATTRIB})
+	return 0
 }
 
 // Chown sets owner and group; all ones keeps the one that there is. As on
 // Linux it takes the set-user-ID bit, and set-group-ID where the group may
 // execute, off a regular file.
-func (n *Node) Chown(uid, gid uint32) {
+func (n *Node) Chown(uid, gid uint32) Errno {
+	if n.real != nil {
+		if errno := n.chownReal(uid, gid); errno != 0 {
+			return errno
+		}
+	} else {
+		n.chown(uid, gid)
+	}
+	n.tree.Emit(Event{Node: n, Mask: syscall.IN_ATTRIB})
+	return 0
+}
+
+func (n *Node) chown(uid, gid uint32) {
 	n.mu.Lock()
+	defer n.mu.Unlock()
 	if uid != ^uint32(0) {
 		n.uid = uid
 	}
@@ -175,20 +208,37 @@ func (n *Node) Chown(uid, gid uint32) {
 		n.gid = gid
 	}
 	if n.IsRegular() {
-		n.mode &^= syscall.S_ISUID
-		if n.mode&0o010 != 0 {
-			n.mode &^= syscall.S_ISGID
-		}
+		n.mode = unprivileged(n.mode)
 	}
 	n.changed = time.Now()
-	n.mu.Unlock()
-	n.tree.Emit(Event{Node: n, Mask: syscall.IN_ATTRIB})
+}
+
+// unprivileged is the permissions of a file that got another owner.
+func unprivileged(mode uint32) uint32 {
+	mode &^= syscall.S_ISUID
+	if mode&0o010 != 0 {
+		mode &^= syscall.S_ISGID
+	}
+	return mode
 }
 
 // SetTimes sets the time of access and of modification; a zero time keeps the
 // one that there is.
-func (n *Node) SetTimes(accessed, modified time.Time) {
+func (n *Node) SetTimes(accessed, modified time.Time) Errno {
+	if n.real != nil {
+		if errno := n.setTimesReal(accessed, modified); errno != 0 {
+			return errno
+		}
+	} else {
+		n.setTimes(accessed, modified)
+	}
+	n.tree.Emit(Event{Node: n, Mask: syscall.IN_ATTRIB})
+	return 0
+}
+
+func (n *Node) setTimes(accessed, modified time.Time) {
 	n.mu.Lock()
+	defer n.mu.Unlock()
 	if !accessed.IsZero() {
 		n.accessed = accessed
 	}
@@ -196,8 +246,6 @@ func (n *Node) SetTimes(accessed, modified time.Time) {
 		n.modified = modified
 	}
 	n.changed = time.Now()
-	n.mu.Unlock()
-	n.tree.Emit(Event{Node: n, Mask: syscall.IN_ATTRIB})
 }
 
 // touch sets modification and change time to now. The caller does not hold
@@ -221,6 +269,11 @@ func (n *Node) addLinks(by int) uint32 {
 
 // Links returns the count of names.
 func (n *Node) Links() uint32 {
+	if n.real != nil {
+		var st syscall.Stat_t
+		n.real.Stat(&st)
+		return uint32(st.Nlink)
+	}
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	return n.links
@@ -233,6 +286,8 @@ func (n *Node) Readlink() (string, Errno) {
 		return "", syscall.EINVAL
 	case n.text != nil:
 		return n.text(), 0
+	case n.real != nil:
+		return n.real.Readlink()
 	}
 	return n.target, 0
 }

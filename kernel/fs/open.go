@@ -48,10 +48,10 @@ func (t *Tree) Open(base *Node, path string, flags int, mode uint32) (Opened, Er
 
 // find is Open without O_CREAT.
 func (t *Tree) find(base *Node, path string, flags int) (Opened, Errno) {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
+	w := t.reader()
+	defer w.done()
 	follow := flags&syscall.O_NOFOLLOW == 0 || endsInSlash(path)
-	at, errno := t.resolve(base, path, follow)
+	at, errno := w.resolve(base, path, follow)
 	if errno != 0 {
 		return Opened{}, errno
 	}
@@ -61,10 +61,10 @@ func (t *Tree) find(base *Node, path string, flags int) (Opened, Errno) {
 
 // create is Open with O_CREAT.
 func (t *Tree) create(base *Node, path string, flags int, mode uint32) (Opened, Errno) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	w := t.writer()
+	defer w.done()
 	exclusive := flags&syscall.O_EXCL != 0
-	at, errno := t.resolveNew(base, path, !exclusive && flags&syscall.O_NOFOLLOW == 0)
+	at, errno := w.resolveNew(base, path, !exclusive && flags&syscall.O_NOFOLLOW == 0)
 	switch {
 	case errno != 0:
 		return Opened{}, errno
@@ -79,7 +79,9 @@ func (t *Tree) create(base *Node, path string, flags int, mode uint32) (Opened, 
 		return Opened{}, errno
 	}
 	node := t.NewNode(syscall.S_IFREG|mode&0o7777, 0)
-	t.enter(at.dir, at.name, node)
+	if errno := at.dir.put(at.name, node); errno != 0 {
+		return Opened{}, errno
+	}
 	return Opened{Node: node, Dir: at.dir, Name: at.name, Created: true}, 0
 }
 
@@ -94,6 +96,8 @@ func (t *Tree) openTemporary(base *Node, path string, flags int, mode uint32) (O
 		return Opened{}, errno
 	case !dir.IsDir():
 		return Opened{}, syscall.ENOTDIR
+	case dir.real != nil:
+		return Opened{}, syscall.EOPNOTSUPP
 	}
 	return Opened{Node: t.NewUnnamed(mode), Created: true}, 0
 }
@@ -122,6 +126,8 @@ func (o *Opened) allowed(flags int) Errno {
 		return syscall.ENXIO
 	case n.source != nil && writes:
 		return syscall.EACCES
+	case writes && n.IsRegular() && n.readOnly():
+		return syscall.EROFS
 	}
 	return 0
 }

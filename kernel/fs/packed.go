@@ -43,10 +43,10 @@ func (t *Tree) packDirectory(path string, mode uint32) Errno {
 		return errno
 	}
 	node, errno := t.Lookup(t.root, path, true)
-	if errno == 0 {
-		node.Chmod(mode)
+	if errno != 0 {
+		return errno
 	}
-	return errno
+	return node.Chmod(mode)
 }
 
 // MakeParents makes the directories on the way to an absolute path.

@@ -184,7 +184,8 @@ func (u ours) open(o operation) (string, Errno) {
 			return "", syscall.EISDIR
 		}
 		buf := make([]byte, 9000)
-		return string(buf[:n.ReadAt(buf, o.off)]), 0
+		done, errno := n.ReadAt(buf, o.off)
+		return string(buf[:done]), errno
 	case "truncate":
 		return "", n.Truncate(o.off)
 	case "allocate":
@@ -292,11 +293,22 @@ func TestSameAsHost(t *testing.T) {
 	}
 	defer syscall.Umask(syscall.Umask(0))
 	for seed := range int64(40) {
-		t.Run(fmt.Sprint(seed), func(t *testing.T) { compare(t, seed) })
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { compare(t, seed, false) })
 	}
 }
 
-func compare(t *testing.T, seed int64) {
+// TestMountedSameAsHost does the same in a mounted file system.
+func TestMountedSameAsHost(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("the tree behaves as it does for user 0: run this as root")
+	}
+	defer syscall.Umask(syscall.Umask(0))
+	for seed := range int64(20) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) { compare(t, 1000+seed, true) })
+	}
+}
+
+func compare(t *testing.T, seed int64, mounted bool) {
 	top := shmDir(t)
 	base := filepath.Join(top, "x/y/z/w")
 	if err := os.MkdirAll(base, 0o755); err != nil {
@@ -312,6 +324,12 @@ func compare(t *testing.T, seed int64) {
 	defer syscall.Close(fd)
 
 	tree := New(0)
+	if mounted {
+		tree.MakeParents("/x/y/")
+		if errno := tree.Mount("/x/y", newMirror()); errno != 0 {
+			t.Fatal(errno)
+		}
+	}
 	if errno := tree.Pack(Packed{Path: "/x/y/z/w/keep", Mode: 0o644}); errno != 0 {
 		t.Fatal(errno)
 	}

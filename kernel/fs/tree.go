@@ -2,13 +2,14 @@
 // symbolic links, device nodes and generated files, all in memory. Its
 // behaviour, error numbers included, is that of Linux's tmpfs as seen by a
 // process of user 0 (path_resolution(7), open(2), rename(2), ...; Linux 6.1).
+// File systems of other kinds are mounted into it: see FileSystem.
 //
 // It relies on packages below os only, because the file tree is what os is
 // built on. It must not know what a file descriptor is: kernel/linux gives
 // out descriptors and calls the tree.
 //
 // Everything here is ordinary Go on goroutines: it may allocate and take
-// locks, and it never waits for anything but a lock.
+// locks, and it never waits for anything but a lock, or a mounted file system.
 package fs
 
 import (
@@ -26,19 +27,28 @@ const (
 	pathMax = 4095 // longest path, in bytes without the NUL (PATH_MAX)
 	linkMax = 40   // symbolic links followed in one resolution (MAXSYMLINKS)
 
-	// Device is the device number that every node reports (st_dev).
+	// Device is the device number that the tree's own nodes report (st_dev).
+	// Mounted file systems have those that follow.
 	Device = 0x17
 )
 
 // Tree is one file tree. Its zero value is not usable: see New.
 //
-// Lock order: Tree.mu, then Node.mu.
+// A mounted file system is a Tree of its own inside the package, with its own
+// lock: no two trees are locked at the same time, so that one that waits for a
+// device holds up nobody else.
+//
+// Lock order: Tree.mu, then Node.mu, then mounted.mu.
 type Tree struct {
-	root  *Node
-	inode atomic.Uint64 // last inode number given out
-	limit int64         // pages that file data may take
-	pages atomic.Int64  // pages that file data takes
-	hook  atomic.Pointer[func(Event)]
+	home    *Tree // the tree that programs see; itself, unless mounted
+	mounted *mounted
+	mounts  mounts
+	device  uint64
+	root    *Node
+	inode   atomic.Uint64 // last inode number given out
+	limit   int64         // pages that file data may take
+	pages   atomic.Int64  // pages that file data takes
+	hook    atomic.Pointer[func(Event)]
 
 	mu sync.RWMutex // guards all names: Node.children, parent, removed
 }
@@ -46,7 +56,8 @@ type Tree struct {
 // New returns a tree with an empty root directory. Its file data may take
 // limit bytes, then writes fail with ENOSPC; 0 means no limit.
 func New(limit int64) *Tree {
-	t := &Tree{limit: limit / pageSize}
+	t := &Tree{limit: limit / pageSize, device: Device}
+	t.home = t
 	t.root = t.NewNode(syscall.S_IFDIR|0o755, 0)
 	t.root.parent = t.root
 	return t
@@ -102,7 +113,7 @@ func (t *Tree) Observe(f func(Event)) { t.hook.Store(&f) }
 
 // Emit tells the observer of an event, if there is one.
 func (t *Tree) Emit(e Event) {
-	if f := t.hook.Load(); f != nil {
+	if f := t.home.hook.Load(); f != nil {
 		if e.Node != nil && e.Node.IsDir() {
 			e.Mask |= syscall.IN_ISDIR
 		}

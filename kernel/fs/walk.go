@@ -15,31 +15,67 @@ type place struct {
 // special reports whether the last component was no ordinary name.
 func (p *place) special() bool { return p.name == "." || p.name == ".." || p.name == "/" }
 
-// walker is one resolution of a path (path_resolution(7)).
+// busy reports whether something is mounted at the place.
+func (p *place) busy() bool { return p.node != nil && p.dir != nil && p.node.tree != p.dir.tree }
+
+// walker is one resolution of a path (path_resolution(7)). It holds the lock
+// of the tree that it is in, until done.
 type walker struct {
-	tree  *Tree
-	links int // symbolic links followed so far
+	root   *Node
+	locked *Tree // nil: none yet
+	write  bool  // lock for changes
+	links  int   // symbolic links followed so far
+}
+
+// reader and writer begin a resolution; the caller calls done.
+func (t *Tree) reader() walker { return walker{root: t.home.root} }
+func (t *Tree) writer() walker { return walker{root: t.home.root, write: true} }
+
+// enter locks the tree of a node, and no other.
+func (w *walker) enter(t *Tree) {
+	if w.locked == t {
+		return
+	}
+	w.done()
+	w.locked = t
+	if w.write {
+		t.mu.Lock()
+	} else {
+		t.mu.RLock()
+	}
+}
+
+// done unlocks.
+func (w *walker) done() {
+	switch {
+	case w.locked == nil:
+	case w.write:
+		w.locked.mu.Unlock()
+	default:
+		w.locked.mu.RUnlock()
+	}
+	w.locked = nil
 }
 
 // resolve walks a path from base. follow says whether a symbolic link in the
-// last place is followed. The caller holds t.mu.
-func (t *Tree) resolve(base *Node, path string, follow bool) (place, Errno) {
-	return t.resolveAs(base, path, follow, false)
+// last place is followed. The lock of the place's directory is held when it
+// returns.
+func (w *walker) resolve(base *Node, path string, follow bool) (place, Errno) {
+	return w.resolveAs(base, path, follow, false)
 }
 
 // resolveNew is resolve for a file that is to be made: see walk.
-func (t *Tree) resolveNew(base *Node, path string, follow bool) (place, Errno) {
-	return t.resolveAs(base, path, follow, true)
+func (w *walker) resolveNew(base *Node, path string, follow bool) (place, Errno) {
+	return w.resolveAs(base, path, follow, true)
 }
 
-func (t *Tree) resolveAs(base *Node, path string, follow, create bool) (place, Errno) {
+func (w *walker) resolveAs(base *Node, path string, follow, create bool) (place, Errno) {
 	if len(path) > pathMax {
 		return place{}, syscall.ENAMETOOLONG
 	}
 	if path == "" {
 		return place{}, syscall.ENOENT
 	}
-	w := walker{tree: t}
 	return w.walk(base, path, follow, create)
 }
 
@@ -48,8 +84,9 @@ func (t *Tree) resolveAs(base *Node, path string, follow, create bool) (place, E
 func (w *walker) walk(base *Node, path string, follow, create bool) (place, Errno) {
 	dir := base
 	if path[0] == '/' {
-		dir = w.tree.root
+		dir = w.root.top()
 	}
+	w.enter(dir.tree)
 	at := place{dir: dir, name: "/", node: dir}
 	for rest := path; ; {
 		name, more, last := component(rest)
@@ -62,7 +99,11 @@ func (w *walker) walk(base *Node, path string, follow, create bool) (place, Errn
 		if len(name) > nameMax && !(create && last && more != "") {
 			return place{dir: dir, name: name, long: last}, syscall.ENAMETOOLONG
 		}
-		at = place{dir: dir, name: name, node: w.child(dir, name), slash: last && more != ""}
+		node, errno := w.child(dir, name)
+		if errno != 0 {
+			return place{}, errno
+		}
+		at = place{dir: dir, name: name, node: node, slash: last && more != ""}
 		if create && at.slash && !at.special() {
 			return place{}, syscall.EISDIR
 		}
@@ -81,6 +122,7 @@ func (w *walker) walk(base *Node, path string, follow, create bool) (place, Errn
 			return place{}, syscall.ENOENT
 		}
 		dir, rest = at.node, more
+		w.enter(dir.tree)
 	}
 }
 
@@ -104,20 +146,49 @@ func component(path string) (name, more string, last bool) {
 	return name, more, true
 }
 
-// child returns a directory's entry, or nil.
-func (w *walker) child(dir *Node, name string) *Node {
+// child returns a directory's entry, or nil. Where something is mounted, that
+// is the mounted file system's root.
+func (w *walker) child(dir *Node, name string) (*Node, Errno) {
 	switch {
 	case name == ".":
-		return dir
+		return dir, 0
 	case name == "..":
-		return dir.parent
+		return w.parent(dir), 0
 	case dir.dynamic != nil:
-		return dir.dynamic.Lookup(name)
+		return dir.dynamic.Lookup(name), 0
+	case dir.real != nil:
+		return dir.lookupReal(name)
 	}
 	if e := dir.children[name]; e != nil {
-		return e.node
+		return e.node.top(), 0
 	}
-	return nil
+	return nil, 0
+}
+
+// top returns the root of what is mounted on a node, or the node itself.
+func (n *Node) top() *Node {
+	for m := n.over.Load(); m != nil; m = n.over.Load() {
+		n = m.root
+	}
+	return n
+}
+
+// parent returns the directory above, across mounts.
+func (w *walker) parent(dir *Node) *Node {
+	for dir.tree.mounted != nil && dir == dir.tree.root {
+		dir = dir.tree.mounted.covers
+	}
+	w.enter(dir.tree)
+	return dir.above()
+}
+
+// above returns a directory's parent in its own tree; the root's is itself.
+// The tree is locked.
+func (n *Node) above() *Node {
+	if at := n.at.Load(); at != nil {
+		return at.dir
+	}
+	return n.parent
 }
 
 // follow goes where a symbolic link leads.
@@ -133,16 +204,20 @@ func (w *walker) follow(at place, create bool) (place, Errno) {
 		}
 		return place{name: "/", node: node}, 0
 	}
-	return w.walk(at.dir, at.node.target, true, create)
+	target, errno := at.node.Readlink()
+	if errno != 0 {
+		return place{}, errno
+	}
+	return w.walk(at.dir, target, true, create)
 }
 
 // Lookup returns the node that a path leads to, from base if it is relative.
 // follow says whether a symbolic link in the last place is followed; one with
 // a slash behind it always is.
 func (t *Tree) Lookup(base *Node, path string, follow bool) (*Node, Errno) {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	at, errno := t.resolve(base, path, follow || endsInSlash(path))
+	w := t.reader()
+	defer w.done()
+	at, errno := w.resolve(base, path, follow || endsInSlash(path))
 	if errno != 0 {
 		return nil, errno
 	}
@@ -165,23 +240,35 @@ func (p *place) existing() (*Node, Errno) {
 
 // Path returns the absolute path of a directory, or ENOENT if it was removed.
 func (t *Tree) Path(dir *Node) (string, Errno) {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	if dir == t.root {
-		return "/", 0
-	}
+	w := t.reader()
+	defer w.done()
 	path := ""
-	for n := dir; n != t.root; n = n.parent {
-		if n.removed || n.parent == nil {
+	for n := dir; ; {
+		for n.tree.mounted != nil && n == n.tree.root {
+			n = n.tree.mounted.covers
+		}
+		if n == w.root {
+			break
+		}
+		w.enter(n.tree)
+		up := n.above()
+		if n.removed || up == nil {
 			return "", syscall.ENOENT
 		}
-		path = "/" + n.parent.nameOf(n) + path
+		path = "/" + up.nameOf(n) + path
+		n = up
+	}
+	if path == "" {
+		path = "/"
 	}
 	return path, 0
 }
 
-// nameOf returns a child's name. The caller holds Tree.mu.
+// nameOf returns a child's name. The tree is locked.
 func (n *Node) nameOf(child *Node) string {
+	if at := child.at.Load(); at != nil {
+		return at.name
+	}
 	for _, e := range n.listing {
 		if e.node == child {
 			return e.name

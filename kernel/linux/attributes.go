@@ -26,14 +26,13 @@ func (c call) fchmodat(dirfd, p, mode, flags uintptr) (uintptr, Errno) {
 	if node.IsLink() {
 		return 0, syscall.EOPNOTSUPP
 	}
-	node.Chmod(uint32(mode))
-	return 0, 0
+	return 0, node.Chmod(uint32(mode))
 }
 
 func sysFchmod(c call) (uintptr, Errno) {
 	node, errno := attributed(c.a1)
 	if errno == 0 && node != nil {
-		node.Chmod(uint32(c.a2))
+		errno = node.Chmod(uint32(c.a2))
 	}
 	return 0, errno
 }
@@ -68,14 +67,13 @@ func (c call) fchownat(dirfd, p, uid, gid, flags uintptr) (uintptr, Errno) {
 	if errno != 0 {
 		return 0, errno
 	}
-	node.Chown(uint32(uid), uint32(gid))
-	return 0, 0
+	return 0, node.Chown(uint32(uid), uint32(gid))
 }
 
 func sysFchown(c call) (uintptr, Errno) {
 	node, errno := attributed(c.a1)
 	if errno == 0 && node != nil {
-		node.Chown(uint32(c.a2), uint32(c.a3))
+		errno = node.Chown(uint32(c.a2), uint32(c.a3))
 	}
 	return 0, errno
 }
@@ -185,8 +183,7 @@ func setTimes(node *fs.Node, times [2]syscall.Timespec) Errno {
 			at[i] = time.Unix(t.Sec, t.Nsec)
 		}
 	}
-	node.SetTimes(at[0], at[1])
-	return 0
+	return node.SetTimes(at[0], at[1])
 }
 
 func sysUtimes(c call) (uintptr, Errno) { return c.futimesat(cwd, c.a1, c.a2) }

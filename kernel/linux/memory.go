@@ -107,6 +107,9 @@ func (c call) mapShared(r *regular) (uintptr, Errno) {
 			return 0, errno
 		}
 	}
+	if errno := r.node.Acquire(); errno != 0 {
+		return 0, errno
+	}
 	s.mapped++
 	return s.start + c.a6, 0
 }
@@ -168,6 +171,7 @@ func sysMunmap(c call) (uintptr, Errno) {
 	s := sharedAt(c.a1)
 	if s != nil && s.mapped > 0 {
 		s.mapped--
+		s.node.Release()
 		s.release()
 	}
 	sharing.mu.Unlock()
@@ -183,6 +187,12 @@ func (s *shared) release() {
 	if s.mapped > 0 || s.node.Reachable() {
 		return
 	}
+	if s.node.Mounted() {
+		if errno := s.node.Unshare(); errno != 0 {
+			complain("cannot write back a mapped file: " + errno.Error())
+			return
+		}
+	}
 	delete(sharing.files, s.node)
 	rawTrap(syscall.SYS_MUNMAP, s.start, s.size, 0, 0, 0, 0)
 }
@@ -197,6 +207,24 @@ func releaseShared(node *fs.Node) {
 	if s := sharing.files[node]; s != nil {
 		s.release()
 	}
+}
+
+// sysMsync writes a mapped file of a mounted file system back.
+func sysMsync(c call) (uintptr, Errno) {
+	const async, invalidate, sync = 1, 2, 4
+	if c.a1%pageSize != 0 || c.a3&^(async|invalidate|sync) != 0 || c.a3&(async|sync) == async|sync {
+		return 0, syscall.EINVAL
+	}
+	sharing.mu.Lock()
+	s := sharedAt(c.a1)
+	sharing.mu.Unlock()
+	switch {
+	case s == nil:
+		return c.trapMemory(syscall.SYS_MSYNC)
+	case c.a3&sync != 0:
+		return 0, s.node.Fsync(true)
+	}
+	return 0, s.node.Flush()
 }
 
 // onShared hands a call on to the lower half unless it is about a shared

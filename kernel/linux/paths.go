@@ -104,7 +104,7 @@ func openNode(o fs.Opened, flags uintptr) (*file, Errno) {
 	}
 	switch o.Node.Format() {
 	case syscall.S_IFREG:
-		return newRegular(o, flags), 0
+		return newRegular(o, flags)
 	case syscall.S_IFDIR:
 		return newDirectory(o.Node, flags), 0
 	case syscall.S_IFCHR:

@@ -30,8 +30,8 @@ func plantProc() {
 		"/proc/self/maps":                       procMaps,
 		"/proc/self/limits":                     procLimits,
 		"/proc/self/comm":                       func() []byte { return []byte(command() + "\n") },
-		"/proc/self/mountinfo":                  func() []byte { return []byte(mountInfo) },
-		"/proc/self/mounts":                     func() []byte { return []byte("pith / tmpfs rw 0 0\n") },
+		"/proc/self/mountinfo":                  procMountInfo,
+		"/proc/self/mounts":                     procMounts,
 		"/proc/self/oom_score_adj":              func() []byte { return []byte("0\n") },
 		"/proc/self/uid_map":                    func() []byte { return []byte("0 0 4294967295\n") },
 		"/proc/self/gid_map":                    func() []byte { return []byte("0 0 4294967295\n") },
@@ -45,7 +45,7 @@ func plantProc() {
 		"/proc/loadavg":                         func() []byte { return []byte("0.00 0.00 0.00 1/1 1\n") },
 		"/proc/uptime":                          procUptime,
 		"/proc/version":                         func() []byte { return []byte("Linux version " + Release + " (pith)\n") },
-		"/proc/filesystems":                     func() []byte { return []byte("nodev\ttmpfs\nnodev\tproc\n") },
+		"/proc/filesystems":                     procFilesystems,
 		"/proc/sys/kernel/hostname":             func() []byte { return []byte(hostname() + "\n") },
 		"/proc/sys/kernel/osrelease":            func() []byte { return []byte(Release + "\n") },
 		"/proc/sys/kernel/ostype":               func() []byte { return []byte("Linux\n") },
@@ -81,8 +81,6 @@ const executable = "/program"
 
 // somaxconn is the longest queue of connections to be accepted.
 const somaxconn = 4096
-
-const mountInfo = "1 0 0:23 / / rw - tmpfs pith rw\n"
 
 // joined puts strings one behind the other, each with a NUL.
 func joined(list []string) (text []byte) {

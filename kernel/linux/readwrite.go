@@ -1,6 +1,10 @@
 package linux
 
-import "syscall"
+import (
+	"syscall"
+
+	"pith/kernel/fs"
+)
 
 func sysRead(c call) (uintptr, Errno) {
 	f, errno := open(c.a1)
@@ -108,19 +112,52 @@ func sysPwrite64(c call) (uintptr, Errno) {
 	return uintptr(n), errno
 }
 
-// What is in memory needs no writing back.
-func sysFsync(c call) (uintptr, Errno) {
+func sysFsync(c call) (uintptr, Errno) { return fsync(c.a1, false) }
+
+func sysFdatasync(c call) (uintptr, Errno) { return fsync(c.a1, true) }
+
+func fsync(fd uintptr, dataOnly bool) (uintptr, Errno) {
+	node, errno := syncable(fd)
+	if errno != 0 {
+		return 0, errno
+	}
+	return 0, node.Fsync(dataOnly)
+}
+
+// syncable returns the node of a descriptor that can be made durable.
+func syncable(fd uintptr) (*fs.Node, Errno) {
+	f, errno := open(fd)
+	if errno != 0 {
+		return nil, errno
+	}
+	if f.flags.Load()&oPath != 0 {
+		return nil, syscall.EBADF
+	}
+	p, ok := f.object.(placed)
+	if !ok {
+		return nil, syscall.EINVAL
+	}
+	return p.place(), 0
+}
+
+func sysSyncfs(c call) (uintptr, Errno) {
 	f, errno := open(c.a1)
 	if errno != 0 {
 		return 0, errno
 	}
-	if _, ok := f.object.(placed); !ok {
-		return 0, syscall.EINVAL
+	if p, ok := f.object.(placed); ok {
+		return 0, p.place().SyncFS()
 	}
 	return 0, 0
 }
 
-func sysSync(call) (uintptr, Errno) { return 0, 0 }
+// sysSync has no way to tell of an error, as sync(2).
+func sysSync(call) (uintptr, Errno) {
+	if errno := tree.Sync(); errno != 0 {
+		complain("sync: " + errno.Error())
+	}
+	return 0, 0
+}
 
 func sysFadvise64(c call) (uintptr, Errno) {
 	f, errno := open(c.a1)

@@ -23,14 +23,13 @@ type regular struct {
 }
 
 // newRegular opens a regular file's node.
-func newRegular(o fs.Opened, flags uintptr) *file {
+func newRegular(o fs.Opened, flags uintptr) (*file, Errno) {
 	r := &regular{node: o.Node, dir: o.Dir, name: o.Name}
 	if contents, ok := o.Node.Generated(); ok {
 		r.contents = append(contents, 0)[:len(contents)] // not nil, even if empty
 	}
 	r.begin(r, flags, false)
-	o.Node.Acquire()
-	return &r.file
+	return &r.file, o.Node.Acquire()
 }
 
 func (r *regular) read(p []byte) (int, Errno) {
@@ -55,7 +54,7 @@ func (r *regular) readAt(p []byte, off int64) (int, Errno) {
 	if r.contents != nil {
 		return copy(p, r.contents[min(off, int64(len(r.contents))):]), 0
 	}
-	return r.node.ReadAt(p, off), 0
+	return r.node.ReadAt(p, off)
 }
 
 func (r *regular) writeAt(p []byte, off int64) (int, Errno) {
@@ -122,8 +121,7 @@ func (r *regular) seek(off int64, whence int) (int64, Errno) {
 func (r *regular) readiness() socket.Readiness { return readable | writable }
 
 func (r *regular) stat(st *syscall.Stat_t) Errno {
-	r.node.Stat(st)
-	return 0
+	return r.node.Stat(st)
 }
 
 func (r *regular) close() {
@@ -167,7 +165,7 @@ func (d *directory) readAt([]byte, int64) (int, Errno)     { return 0, syscall.E
 func (d *directory) writeAt([]byte, int64) (int, Errno)    { return 0, syscall.EBADF }
 func (d *directory) readiness() socket.Readiness           { return readable | writable }
 func (d *directory) close()                                {}
-func (d *directory) stat(st *syscall.Stat_t) (errno Errno) { d.node.Stat(st); return 0 }
+func (d *directory) stat(st *syscall.Stat_t) (errno Errno) { return d.node.Stat(st) }
 
 func (d *directory) seek(off int64, whence int) (int64, Errno) {
 	d.mu.Lock()
@@ -201,7 +199,7 @@ func (l *located) read([]byte) (int, Errno)              { return 0, syscall.EBA
 func (l *located) write([]byte) (int, Errno)             { return 0, syscall.EBADF }
 func (l *located) readiness() socket.Readiness           { return 0 }
 func (l *located) close()                                {}
-func (l *located) stat(st *syscall.Stat_t) (errno Errno) { l.node.Stat(st); return 0 }
+func (l *located) stat(st *syscall.Stat_t) (errno Errno) { return l.node.Stat(st) }
 
 // placed is an object that has a node in the tree.
 type placed interface{ place() *fs.Node }

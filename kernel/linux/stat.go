@@ -1,6 +1,10 @@
 package linux
 
-import "syscall"
+import (
+	"syscall"
+
+	"pith/kernel/fs"
+)
 
 func sysStat(c call) (uintptr, Errno) { return c.fstatat(cwd, c.a1, c.a2, 0) }
 
@@ -31,7 +35,7 @@ func (c call) stat(dirfd, p, flags uintptr) (st syscall.Stat_t, errno Errno) {
 	}
 	node, errno := c.node(dirfd, p, flags)
 	if errno == 0 {
-		node.Stat(&st)
+		errno = node.Stat(&st)
 	}
 	return st, errno
 }
@@ -94,30 +98,30 @@ func sysStatx(c call) (uintptr, Errno) {
 	return 0, put(c.address(c.a5), &x)
 }
 
-// statfsMagic is tmpfs's f_type.
-const statfsMagic = 0x01021994
-
 func sysStatfs(c call) (uintptr, Errno) {
-	if _, errno := c.node(cwd, c.a1, 0); errno != 0 {
+	node, errno := c.node(cwd, c.a1, 0)
+	if errno != 0 {
 		return 0, errno
 	}
-	return 0, putStatfs(c.address(c.a2))
+	return 0, putStatfs(c.address(c.a2), node)
 }
 
 func sysFstatfs(c call) (uintptr, Errno) {
-	if _, errno := open(c.a1); errno != 0 {
+	f, errno := open(c.a1)
+	if errno != 0 {
 		return 0, errno
 	}
-	return 0, putStatfs(c.address(c.a2))
+	node := tree.Root()
+	if p, ok := f.object.(placed); ok {
+		node = p.place()
+	}
+	return 0, putStatfs(c.address(c.a2), node)
 }
 
-func putStatfs(a address) Errno {
-	limit, used := tree.Usage()
-	s := syscall.Statfs_t{
-		Type: statfsMagic, Bsize: 4096, Frsize: 4096, Namelen: 255,
-		Blocks: uint64(limit / 4096), Bfree: uint64((limit - used) / 4096),
-		Files: 1 << 32, Ffree: 1<<32 - tree.Files(),
+func putStatfs(a address, node *fs.Node) Errno {
+	var s syscall.Statfs_t
+	if errno := node.Statfs(&s); errno != 0 {
+		return errno
 	}
-	s.Bavail = s.Bfree
 	return put(a, &s)
 }

@@ -39,8 +39,8 @@ var table = [tableSize]handler{
 	syscall.SYS_PREAD64: sysPread64, syscall.SYS_PWRITE64: sysPwrite64,
 	syscall.SYS_PREADV: sysPreadv, syscall.SYS_PWRITEV: sysPwritev,
 	sysNumPreadv2: sysPreadv2, sysNumPwritev2: sysPwritev2,
-	syscall.SYS_LSEEK: sysLseek, syscall.SYS_FSYNC: sysFsync, syscall.SYS_FDATASYNC: sysFsync,
-	syscall.SYS_SYNC: sysSync, syscall.SYS_SYNC_FILE_RANGE: sysFsync, sysNumSyncfs: sysFsync,
+	syscall.SYS_LSEEK: sysLseek, syscall.SYS_FSYNC: sysFsync, syscall.SYS_FDATASYNC: sysFdatasync,
+	syscall.SYS_SYNC: sysSync, syscall.SYS_SYNC_FILE_RANGE: sysFsync, sysNumSyncfs: sysSyncfs,
 	syscall.SYS_FADVISE64: sysFadvise64, syscall.SYS_READAHEAD: sysFadvise64,
 
 	// Descriptors: control.go, locks.go
@@ -109,7 +109,7 @@ var table = [tableSize]handler{
 	// Memory: memory.go
 	syscall.SYS_MMAP: sysMmap, syscall.SYS_MUNMAP: sysMunmap, syscall.SYS_MREMAP: sysMremap,
 	syscall.SYS_MPROTECT: onShared(syscall.SYS_MPROTECT), syscall.SYS_MADVISE: onShared(syscall.SYS_MADVISE),
-	syscall.SYS_MSYNC: zero,
+	syscall.SYS_MSYNC: sysMsync,
 	syscall.SYS_MLOCK: zero, syscall.SYS_MUNLOCK: zero, syscall.SYS_MLOCKALL: zero, syscall.SYS_MUNLOCKALL: zero,
 	sysNumMlock2: zero,
 

@@ -260,5 +260,6 @@ func sysMemfdCreate(c call) (uintptr, Errno) {
 	if c.a2&cloexec != 0 {
 		flags |= syscall.O_CLOEXEC
 	}
-	return install(newRegular(fs.Opened{Node: node}, flags), flags)
+	f, _ := newRegular(fs.Opened{Node: node}, flags)
+	return install(f, flags)
 }

@@ -1,0 +1,63 @@
+package linux
+
+import (
+	"pith/kernel/fs"
+)
+
+// access is a mounted file system's first option.
+func access(m fs.Mount) string {
+	if m.System.ReadOnly() {
+		return "ro"
+	}
+	return "rw"
+}
+
+// procMounts is /proc/mounts: device, directory, type, options (fstab(5)).
+func procMounts() []byte {
+	var p prose
+	p.add("pith / tmpfs rw 0 0\n")
+	for _, m := range tree.Mounts() {
+		p.add(escaped(m.System.Source())).add(" ").add(escaped(m.Path)).add(" ").add(m.System.Type())
+		p.add(" ").add(access(m)).add(" 0 0\n")
+	}
+	return p
+}
+
+// procMountInfo is /proc/self/mountinfo (proc(5)).
+func procMountInfo() []byte {
+	var p prose
+	p.add("1 0 0:23 / / rw - tmpfs pith rw\n")
+	for i, m := range tree.Mounts() {
+		p.number(uint64(i + 2)).add(" 1 0:").number(m.Device).add(" / ").add(escaped(m.Path)).add(" ").add(access(m))
+		p.add(" - ").add(m.System.Type()).add(" ").add(escaped(m.System.Source())).add(" ").add(access(m)).add("\n")
+	}
+	return p
+}
+
+// escaped writes what separates fields as backslash and three octal digits.
+func escaped(s string) string {
+	var out []byte
+	for _, b := range []byte(s) {
+		switch b {
+		case ' ', '\t', '\n', '\\':
+			out = append(out, '\\', '0'+b>>6, '0'+b>>3&7, '0'+b&7)
+		default:
+			out = append(out, b)
+		}
+	}
+	return string(out)
+}
+
+// procFilesystems is /proc/filesystems.
+func procFilesystems() []byte {
+	var p prose
+	p.add("nodev\ttmpfs\nnodev\tproc\nnodev\tsysfs\n")
+	told := map[string]bool{}
+	for _, m := range tree.Mounts() {
+		if name := m.System.Type(); !told[name] {
+			told[name] = true
+			p.add("\t" + name + "\n")
+		}
+	}
+	return p
+}
