@@ -57,6 +57,7 @@ func (m *machine) startLinux() {
 		Env:        m.env,
 		CPUs:       sched.Threads.CPUs(),
 		Memory:     rt.Memory,
+		Mapped:     rt.Mapped,
 		Random:     m.entropy.fill,
 
 		Listening: announce,

@@ -73,8 +73,11 @@ func sendFile(port *vconsole.Port, path string, node *fs.Node) error {
 		return errors.New("it is too large")
 	}
 	data := make([]byte, size)
-	data = data[:node.ReadAt(data, 0)]
-	_, err := port.Write(abi.Record(nil, abi.RecordFile, abi.File(node.Mode(), path, data)))
+	done, errno := node.ReadAt(data, 0)
+	if errno != 0 {
+		return errno
+	}
+	_, err := port.Write(abi.Record(nil, abi.RecordFile, abi.File(node.Mode(), path, data[:done])))
 	return err
 }
 

@@ -299,7 +299,7 @@ func (c call) epollWait(wait time.Duration) (uintptr, Errno) {
 		return 0, syscall.EINVAL
 	}
 	out := c.address(c.a2)
-	if !out.holds(uintptr(most) * epollEventSize) {
+	if !out.writable(uintptr(most) * epollEventSize) {
 		return 0, syscall.EFAULT
 	}
 	b := newBounce(out, min(uintptr(most)*epollEventSize, bounceSize))

@@ -135,7 +135,7 @@ func (c call) pipe(flags uintptr) (uintptr, Errno) {
 	if flags&direct != 0 {
 		return 0, syscall.EOPNOTSUPP
 	}
-	if !c.address(c.a1).holds(8) {
+	if !c.address(c.a1).writable(8) {
 		return 0, syscall.EFAULT
 	}
 	p, inode := newPipe(), nextInode()

@@ -92,6 +92,12 @@ func joined(list []string) (text []byte) {
 
 // command is the program's name, without directories, of at most 15 bytes.
 func command() string {
+	traits.mu.Lock()
+	set := traits.name
+	traits.mu.Unlock()
+	if set != "" {
+		return set
+	}
 	name := "program"
 	if len(config.Args) > 0 {
 		name = config.Args[0]

@@ -39,7 +39,7 @@ type Poller interface {
 	Forget(fd int32)
 }
 
-// Config is what Start needs. All fields but Stack are needed.
+// Config is what Start needs. All fields are needed but Stack, Mapped and Listening.
 type Config struct {
 	Console  Console
 	Poller   Poller
@@ -55,6 +55,9 @@ type Config struct {
 	CPUs       int
 	// Memory returns the machine's memory and what of it is free, in bytes.
 	Memory func() (total, free uint64)
+	// Mapped tells whether the program may read, or write, that memory; nil is
+	// always.
+	Mapped func(addr, size uintptr, write bool) bool
 	// Random fills p with random bytes that suit cryptography; it may wait for
 	// the machine's entropy source.
 	Random func(p []byte)
@@ -71,6 +74,8 @@ var (
 	tree    *fs.Tree
 	booted  time.Time
 	network atomic.Pointer[socket.Stack]
+
+	heapSize uintptr // bytes from heapStart on that are certainly Go's heap
 
 	process struct {
 		mu       sync.RWMutex
@@ -94,6 +99,7 @@ func Start(c Config) {
 		SetStack(c.Stack)
 	}
 	total, _ := c.Memory()
+	heapSize = uintptr(total)
 	tree = fs.New(int64(total / 2))
 	process.cwd = tree.Root()
 	plant()

@@ -21,7 +21,7 @@ var lower = setOf(
 	syscall.SYS_SCHED_YIELD, syscall.SYS_SCHED_GETAFFINITY, syscall.SYS_SCHED_SETAFFINITY, sysNumGetcpu,
 	syscall.SYS_SCHED_GETPARAM, syscall.SYS_SCHED_SETPARAM, syscall.SYS_SCHED_GETSCHEDULER,
 	syscall.SYS_SCHED_SETSCHEDULER, syscall.SYS_SCHED_GET_PRIORITY_MAX, syscall.SYS_SCHED_GET_PRIORITY_MIN,
-	syscall.SYS_PRCTL, syscall.SYS_ARCH_PRCTL, syscall.SYS_GETRUSAGE,
+	syscall.SYS_ARCH_PRCTL, syscall.SYS_GETRUSAGE,
 	syscall.SYS_SET_TID_ADDRESS, syscall.SYS_SET_ROBUST_LIST, syscall.SYS_GET_ROBUST_LIST, sysNumRseq, sysNumMembarrier,
 	syscall.SYS_EXIT, syscall.SYS_EXIT_GROUP,
 )
@@ -122,6 +122,7 @@ var table = [tableSize]handler{
 	syscall.SYS_SETRESUID: identity, syscall.SYS_SETRESGID: identity, syscall.SYS_SETGROUPS: sysSetgroups,
 	syscall.SYS_CAPGET: sysCapget, syscall.SYS_CAPSET: zero,
 	syscall.SYS_GETPGID: itself, syscall.SYS_GETSID: itself, syscall.SYS_GETPGRP: sysGetpgrp,
+	syscall.SYS_PRCTL:  sysPrctl,
 	syscall.SYS_SETSID: sysSetsid, syscall.SYS_SETPGID: denied,
 	syscall.SYS_GETPRIORITY: sysGetpriority, syscall.SYS_SETPRIORITY: zero,
 	syscall.SYS_WAIT4: sysNoChild, syscall.SYS_WAITID: sysNoChild,

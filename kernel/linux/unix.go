@@ -62,7 +62,7 @@ func sysSocketpair(c call) (uintptr, Errno) {
 	if int32(c.a1) != syscall.AF_UNIX {
 		return 0, syscall.EOPNOTSUPP
 	}
-	if !c.address(c.a4).holds(8) {
+	if !c.address(c.a4).writable(8) {
 		return 0, syscall.EFAULT
 	}
 	typ, flags := int(int32(c.a2))&sockTypeMask, c.a2&sockFlags

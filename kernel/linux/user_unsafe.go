@@ -14,9 +14,10 @@ type address struct {
 	stack bool
 }
 
-// Addresses below lowest and from highest on are no program's memory. One in
-// between that is not mapped ends in the fault that the program's own access
-// would end in.
+// Addresses below lowest and from highest on are no program's memory. What
+// lies in between is asked for (Config.Mapped), except in Go's heap, which is
+// always there: a wrong pointer into that ends in the fault that the program's
+// own access would end in.
 const (
 	lowest  = 1 << 16 // where a Linux process may map at the earliest (vm.mmap_min_addr)
 	highest = 1 << 47 // end of the user half of 48-bit canonical addresses
@@ -41,12 +42,26 @@ func (a address) plus(n uintptr) address {
 	return address{a.at + n, false}
 }
 
-// holds reports whether n bytes at a can be memory.
-func (a address) holds(n uintptr) bool {
-	if a.stack {
+// heapStart is where Go's heap begins on linux/amd64 (runtime/malloc.go). It
+// grows upwards from there.
+const heapStart = 0xc000000000
+
+// holds reports whether n bytes at a can be read, and writable whether they
+// can be written.
+func (a address) holds(n uintptr) bool { return a.mapped(n, false) }
+
+func (a address) writable(n uintptr) bool { return a.mapped(n, true) }
+
+func (a address) mapped(n uintptr, write bool) bool {
+	switch {
+	case a.stack:
 		return n <= a.at && a.at < highest
+	case a.at >= heapStart && n <= heapSize && a.at-heapStart <= heapSize-n:
+		return true
+	case a.at < lowest || n > highest || a.at > highest-n:
+		return false
 	}
-	return a.at >= lowest && n <= highest && a.at <= highest-n
+	return config.Mapped == nil || config.Mapped(a.at, n, write)
 }
 
 // pointer turns an address into a pointer. For one on the stack it is good
@@ -84,7 +99,7 @@ func copyOut(dst address, src []byte) Errno {
 	if len(src) == 0 {
 		return 0
 	}
-	if !dst.holds(uintptr(len(src))) {
+	if !dst.writable(uintptr(len(src))) {
 		return syscall.EFAULT
 	}
 	moveOut(dst, src)
@@ -152,16 +167,32 @@ func load(a address) address {
 // text reads a string that ends in a NUL, of less than max bytes; longer ones
 // are ENAMETOOLONG.
 func text(a address, max int) (string, Errno) {
-	if !a.holds(1) {
-		return "", syscall.EFAULT
-	}
-	n := measure(a, max)
-	if n < 0 {
-		return "", syscall.ENAMETOOLONG
+	n, errno := length(a, max)
+	if errno != 0 {
+		return "", errno
 	}
 	p := make([]byte, n)
-	errno := copyIn(p, a)
+	errno = copyIn(p, a)
 	return unsafe.String(unsafe.SliceData(p), n), errno // SAFETY: p is not changed any more
+}
+
+// length returns the length of a string in user memory, whose NUL must be among
+// the first max bytes. It looks at no page before it knows that it is there.
+func length(a address, max int) (int, Errno) {
+	for n := 0; n < max; {
+		piece := max - n
+		if !a.stack {
+			piece = min(piece, pageSize-int(a.plus(uintptr(n)).at%pageSize))
+		}
+		if !a.plus(uintptr(n)).holds(1) {
+			return 0, syscall.EFAULT
+		}
+		if m := measure(a.plus(uintptr(n)), piece); m >= 0 {
+			return n + m, 0
+		}
+		n += piece
+	}
+	return 0, syscall.ENAMETOOLONG
 }
 
 // measure returns the length of a string in user memory, or -1 when its NUL
@@ -233,10 +264,14 @@ const maxTransfer = 0x7ffff000
 // output gives n bytes of user memory to be filled: the memory itself, or a
 // bounce buffer if it lies on the stack. The caller calls b.deliver(done).
 func output(a address, n uintptr) (p []byte, b *bounce, errno Errno) {
+	return transfer(a, n, true)
+}
+
+func transfer(a address, n uintptr, write bool) (p []byte, b *bounce, errno Errno) {
 	if n == 0 {
 		return nil, nil, 0
 	}
-	if !a.holds(n) {
+	if !a.mapped(n, write) {
 		return nil, nil, syscall.EFAULT
 	}
 	n = min(n, maxTransfer)
@@ -259,7 +294,7 @@ func memory(a address, n uintptr) []byte {
 // input gives n bytes of user memory to be read: the memory itself, or a copy
 // if it lies on the stack. The caller calls b.free().
 func input(a address, n uintptr) (p []byte, b *bounce, errno Errno) {
-	p, b, errno = output(a, n)
+	p, b, errno = transfer(a, n, false)
 	if b != nil {
 		moveIn(p, a)
 	}

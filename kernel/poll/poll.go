@@ -136,22 +136,37 @@ func (p *Poller) Interrupt(fd uint32) {
 	}
 }
 
-// Add registers fd with the runtime's data. Events that came before count.
-func (p *Poller) Add(fd uint32, events uint32, data uint64) bool {
+// Outcomes of Set, as Linux's error numbers.
+const (
+	absent   = 2  // ENOENT
+	noMemory = 12 // ENOMEM
+	exists   = 17 // EEXIST
+)
+
+// Set registers fd with the runtime's data, or changes how it is registered.
+// Events that came before count. It returns an error number: fd must not be
+// registered before the one, and must be for the other.
+func (p *Poller) Set(fd uint32, events uint32, data uint64, change bool) int {
 	if fd == EventFD {
 		p.evData, p.evSet = data, true
-		return true
+		return 0
 	}
 	if !p.Prepare(fd) {
-		return false
+		return noMemory
 	}
 	s := p.slot(fd)
+	switch registered := s.interest.Load() != 0; {
+	case registered && !change:
+		return exists
+	case !registered && change:
+		return absent
+	}
 	s.data = data
 	s.interest.Store(events&^(1<<31) | 8 | 16) // errors and hang-ups always
 	if s.pending.Load() != 0 {
 		p.enqueue(s, fd)
 	}
-	return true
+	return 0
 }
 
 // Has tells whether fd is waited for.

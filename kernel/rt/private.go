@@ -18,6 +18,7 @@ const (
 	privateLine    // interrupt line: number, registers to acknowledge
 	privateMessage // message-signalled interrupt
 	privateSignal  // signal to the process
+	privateMapped  // whether the program's memory is there: address, size, access
 	privateMemory  // total, or with 1 free, bytes
 )
 
@@ -47,6 +48,11 @@ func private(nr uint64, a, b, c uintptr) uint64 {
 		return uint64(target)<<40 | uint64(vector)<<32 | uint64(fd)
 	case privateSignal:
 		return kill(1, int(a))
+	case privateMapped:
+		if mm.Memory.Mapped(a, b, mm.Prot(c)) {
+			return 1
+		}
+		return 0
 	case privateMemory:
 		total, free := mm.Memory.Stats()
 		if a == 1 {

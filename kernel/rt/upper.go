@@ -128,6 +128,16 @@ func Memory() (total, free uint64) {
 	return uint64(t), uint64(f)
 }
 
+// Mapped tells whether the program may read, or write, memory of its own.
+func Mapped(addr, size uintptr, write bool) bool {
+	access := uintptr(mm.Read)
+	if write {
+		access |= uintptr(mm.Write)
+	}
+	r, _, _ := syscall6(privateMapped, addr, size, access, 0, 0, 0)
+	return r == 1
+}
+
 // Print writes to the debug console.
 func Print(s string) {
 	b := []byte(s)

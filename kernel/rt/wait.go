@@ -175,10 +175,10 @@ func epollCtl(epfd, op, fd, event uintptr) uint64 {
 		return fail(eEXIST)
 	}
 	data := uint64(cpu.Load32(event+4)) | uint64(cpu.Load32(event+8))<<32
-	if !poll.Runtime.Add(uint32(fd), cpu.Load32(event), data) {
-		return fail(eNOMEM)
+	if op != add && op != mod {
+		return fail(eINVAL)
 	}
-	return 0
+	return result(poll.Runtime.Set(uint32(fd), cpu.Load32(event), data, op == mod))
 }
 
 // pollable tells whether a descriptor of package linux can be waited for.
