@@ -75,8 +75,6 @@ var (
 	booted  time.Time
 	network atomic.Pointer[socket.Stack]
 
-	heapSize uintptr // bytes from heapStart on that are certainly Go's heap
-
 	process struct {
 		mu       sync.RWMutex
 		cwd      *fs.Node
@@ -99,7 +97,7 @@ func Start(c Config) {
 		SetStack(c.Stack)
 	}
 	total, _ := c.Memory()
-	heapSize = uintptr(total)
+	findHeap(uintptr(total))
 	tree = fs.New(int64(total / 2))
 	process.cwd = tree.Root()
 	plant()

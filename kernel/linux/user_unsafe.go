@@ -42,9 +42,20 @@ func (a address) plus(n uintptr) address {
 	return address{a.at + n, false}
 }
 
-// heapStart is where Go's heap begins on linux/amd64 (runtime/malloc.go). It
-// grows upwards from there.
-const heapStart = 0xc000000000
+// heap is memory that is certainly Go's heap: it grows upwards, in arenas, from
+// where it happens to begin (runtime/malloc.go).
+var heap struct{ start, size uintptr }
+
+const arenaSize = 64 << 20
+
+// findHeap notes where the heap is; it is no larger than the machine's memory.
+//
+// SAFETY: only the number of the address is used.
+func findHeap(size uintptr) {
+	p := make([]byte, arenaSize/1024) // escapes by its size
+	heap.start = uintptr(unsafe.Pointer(unsafe.SliceData(p))) &^ (arenaSize - 1)
+	heap.size = size
+}
 
 // holds reports whether n bytes at a can be read, and writable whether they
 // can be written.
@@ -56,7 +67,7 @@ func (a address) mapped(n uintptr, write bool) bool {
 	switch {
 	case a.stack:
 		return n <= a.at && a.at < highest
-	case a.at >= heapStart && n <= heapSize && a.at-heapStart <= heapSize-n:
+	case a.at >= heap.start && n <= heap.size && a.at-heap.start <= heap.size-n:
 		return true
 	case a.at < lowest || n > highest || a.at > highest-n:
 		return false
