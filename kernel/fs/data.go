@@ -62,6 +62,9 @@ func (n *Node) ReadAt(p []byte, off int64) (int, Errno) {
 		return n.real.ReadAt(p, off)
 	}
 	done := 0
+	if n.accessed.Compare(n.modified) <= 0 {
+		defer n.access()
+	}
 	for done < len(p) {
 		piece, left := n.data.at(off + int64(done))
 		if left == 0 {
@@ -76,6 +79,16 @@ func (n *Node) ReadAt(p []byte, off int64) (int, Errno) {
 		done += want
 	}
 	return done, 0
+}
+
+// access sets the time of access: once after each change, as Linux does by
+// default (relatime in mount(8)).
+func (n *Node) access() {
+	n.mu.RUnlock()
+	n.mu.Lock()
+	n.accessed = time.Now()
+	n.mu.Unlock()
+	n.mu.RLock()
 }
 
 // View calls f with the file's bytes at off, without a copy: at most max
@@ -148,6 +161,14 @@ func (n *Node) WriteAt(p []byte, off int64, add bool) (done int, at int64, errno
 		off = n.data.size
 	}
 	at = off
+	switch {
+	case n.seals&(SealWrite|SealFutureWrite) != 0:
+		return 0, at, syscall.EPERM
+	case n.seals&SealGrow != 0 && off+int64(len(p)) > n.data.size:
+		if p = p[:max(0, min(int64(len(p)), n.data.size-off))]; len(p) == 0 {
+			return 0, at, syscall.EPERM
+		}
+	}
 	for done < len(p) && errno == 0 {
 		var piece []byte
 		piece, errno = n.writable(off)
@@ -227,8 +248,11 @@ func (n *Node) Truncate(size int64) Errno {
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.data.shared != nil && size > int64(len(n.data.shared)) {
+	switch {
+	case n.data.shared != nil && size > int64(len(n.data.shared)):
 		return syscall.ENOSPC
+	case size < n.data.size && n.seals&SealShrink != 0, size > n.data.size && n.seals&SealGrow != 0:
+		return syscall.EPERM
 	}
 	n.cut(size)
 	n.modified = time.Now()
@@ -304,6 +328,9 @@ func (n *Node) Allocate(mode uint32, off, size int64) Errno {
 	defer n.mu.Unlock()
 	if n.real != nil {
 		return n.allocateReal(mode, off, size)
+	}
+	if n.seals&SealGrow != 0 && off+size > n.data.size || n.seals&(SealWrite|SealFutureWrite) != 0 {
+		return syscall.EPERM
 	}
 	switch mode {
 	case punchHole | keepSize:
@@ -457,7 +484,11 @@ func (n *Node) Release() {
 	} else if last {
 		n.real.Drop()
 	}
+	gone := last && n.links == 0 && n.real == nil
 	n.mu.Unlock()
+	if gone {
+		n.tree.Emit(Event{Node: n, Mask: syscall.IN_DELETE_SELF})
+	}
 	if n.real != nil && last {
 		n.expel()
 	}

@@ -3,15 +3,16 @@ package fs
 import (
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"weak"
 )
 
 // Mount is one file system's place in the tree.
 type Mount struct {
-	Path   string // where it was mounted
-	System FileSystem
-	Device uint64 // st_dev of its nodes
+	Path   string     // where it was mounted
+	System FileSystem // nil for a tree of generated files
+	Device uint64     // st_dev of its nodes
 
 	tree *Tree
 }
@@ -20,16 +21,20 @@ type Mount struct {
 type mounts struct {
 	mu   sync.Mutex
 	list []Mount
-	last uint64 // device number given out last
+	last uint64 // how many device numbers were given out
 }
 
 // mounted is what a Tree that stands for a mounted file system has in
 // addition. Its lock orders the calls of names, as package fs promises to a
 // FileSystem.
 type mounted struct {
-	system   FileSystem
+	system   FileSystem // nil: see Attach
 	readOnly bool
 	covers   *Node // the directory that it is mounted on
+
+	kind  string      // Attach's
+	magic int64       // Attach's
+	fixed atomic.Bool // Attach's: see Fix
 
 	mu    sync.Mutex
 	nodes map[uint64]weak.Pointer[Node] // by inode number: those in use
@@ -65,6 +70,48 @@ func (t *Tree) Mount(path string, system FileSystem) Errno {
 	return 0
 }
 
+// Attach puts an empty tree in memory at a directory: a tree of generated files
+// such as /proc, of type kind, whose statfs(2) reports magic. Its nodes are
+// made by NewNode and so on of the returned tree.
+func (t *Tree) Attach(path, kind string, magic int64) (*Tree, Errno) {
+	on, errno := t.Lookup(t.root, path, true)
+	if errno != 0 {
+		return nil, errno
+	}
+	t.mounts.mu.Lock()
+	defer t.mounts.mu.Unlock()
+	t.mounts.last++
+	m := &Tree{home: t, device: Device + t.mounts.last, mounted: &mounted{covers: on, kind: kind, magic: magic}}
+	m.root = m.NewNode(syscall.S_IFDIR|0o555, 0)
+	m.root.parent = m.root
+	t.mounts.list = append(t.mounts.list, Mount{Path: path, Device: m.device, tree: m})
+	on.over.Store(m)
+	return m, 0
+}
+
+// Fix says that an attached tree is complete: programs make and remove no names
+// in it.
+func (t *Tree) Fix() { t.mounted.fixed.Store(true) }
+
+// Type is the file system's name, as in /proc/mounts.
+func (m Mount) Type() string {
+	if m.System == nil {
+		return m.tree.mounted.kind
+	}
+	return m.System.Type()
+}
+
+// Source is the device's name there.
+func (m Mount) Source() string {
+	if m.System == nil {
+		return m.tree.mounted.kind
+	}
+	return m.System.Source()
+}
+
+// ReadOnly reports whether nothing can be changed.
+func (m Mount) ReadOnly() bool { return m.tree.mounted.readOnly }
+
 // Unmount takes the file system that was mounted last at a path away and
 // closes it; EINVAL if there is none, EBUSY while a file of it is open.
 func (t *Tree) Unmount(path string) Errno {
@@ -72,7 +119,7 @@ func (t *Tree) Unmount(path string) Errno {
 	defer t.mounts.mu.Unlock()
 	for i := len(t.mounts.list) - 1; i >= 0; i-- {
 		m := t.mounts.list[i]
-		if m.Path != path {
+		if m.Path != path || m.System == nil {
 			continue
 		}
 		if m.tree.busy() {
@@ -107,6 +154,9 @@ func (t *Tree) Mounts() []Mount {
 // Sync makes all mounted file systems durable and returns the first error.
 func (t *Tree) Sync() (first Errno) {
 	for _, m := range t.Mounts() {
+		if m.System == nil {
+			continue
+		}
 		m.tree.flush()
 		if errno := m.System.Sync(); first == 0 {
 			first = errno
@@ -119,6 +169,9 @@ func (t *Tree) Sync() (first Errno) {
 func (t *Tree) Close() (first Errno) {
 	all := t.Mounts()
 	for i := len(all) - 1; i >= 0; i-- {
+		if all[i].System == nil {
+			continue
+		}
 		all[i].tree.flush()
 		if errno := all[i].System.Close(); first == 0 {
 			first = errno
@@ -177,18 +230,12 @@ func (t *Tree) forget(i Inode) {
 	i.Forget()
 }
 
-// moveTo notes where a directory is, for "..". The caller holds Tree.mu, or
+// moveTo notes where a node is, for ".." and for the observer. The caller holds Tree.mu, or
 // the node is new.
 func (n *Node) moveTo(dir *Node, name string) {
-	if n.IsDir() && dir != nil {
-		n.at.Store(&position{dir, name})
+	if at := n.at.Load(); dir != nil && (at == nil || at.dir != dir || at.name != name) {
+		n.at.Store(&entry{name: name, node: n, dir: dir})
 	}
-}
-
-// position is where a mounted file system's directory is.
-type position struct {
-	dir  *Node
-	name string
 }
 
 // expel makes the tree forget a node that has neither name nor opener: its

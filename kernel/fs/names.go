@@ -3,6 +3,7 @@ package fs
 import (
 	"sort"
 	"syscall"
+	"time"
 )
 
 // entry is one name in a directory.
@@ -10,12 +11,14 @@ type entry struct {
 	name   string
 	node   *Node
 	cookie int64 // position for readers; grows with each entry made
+	dir    *Node
 }
 
 // enter gives a node a name. The tree is locked.
 func (n *Node) enter(name string, node *Node) {
 	n.cookie++
-	e := &entry{name: name, node: node, cookie: n.cookie}
+	e := &entry{name: name, node: node, cookie: n.cookie, dir: n}
+	node.at.Store(e)
 	n.children[name] = e
 	n.listing = append(n.listing, e)
 	if node.IsDir() {
@@ -39,6 +42,7 @@ func (n *Node) remove(name string) {
 
 // put gives a fresh node its first name. The tree is locked.
 func (n *Node) put(name string, node *Node) Errno {
+	node.inherit(n)
 	if n.real != nil {
 		return n.putReal(name, node)
 	}
@@ -101,7 +105,7 @@ func (n *Node) accepts() Errno {
 	switch {
 	case n.removed:
 		return syscall.ENOENT
-	case n.dynamic != nil:
+	case n.dynamic != nil || n.tree.mounted != nil && n.tree.mounted.fixed.Load():
 		return syscall.EPERM
 	case n.readOnly():
 		return syscall.EROFS
@@ -151,7 +155,7 @@ func (t *Tree) Link(node *Node, base *Node, path string, revive bool) Errno {
 		errno = syscall.EPERM
 	case at.dir.tree != node.tree:
 		errno = syscall.EXDEV
-	case node.Links() == 0 && !revive:
+	case node.Links() == 0 && (!revive || node.unnameable):
 		errno = syscall.ENOENT
 	default:
 		errno = at.dir.link(at.name, node)
@@ -177,12 +181,12 @@ func (t *Tree) Unlink(base *Node, path string) Errno {
 	if errno != 0 {
 		return errno
 	}
-	t.Emit(Event{Node: at.node, Dir: at.dir, Name: at.name, Mask: syscall.IN_DELETE})
 	left := at.node.lose(1)
 	t.Emit(Event{Node: at.node, Mask: syscall.IN_ATTRIB})
-	if left == 0 {
+	if left == 0 && !at.node.held() {
 		t.Emit(Event{Node: at.node, Mask: syscall.IN_DELETE_SELF})
 	}
+	t.Emit(Event{Node: at.node, Dir: at.dir, Name: at.name, Mask: syscall.IN_DELETE})
 	return 0
 }
 
@@ -218,8 +222,8 @@ func (t *Tree) Rmdir(base *Node, path string) Errno {
 		return errno
 	}
 	at.node.lose(2)
-	t.Emit(Event{Node: at.node, Dir: at.dir, Name: at.name, Mask: syscall.IN_DELETE})
 	t.Emit(Event{Node: at.node, Mask: syscall.IN_DELETE_SELF})
+	t.Emit(Event{Node: at.node, Dir: at.dir, Name: at.name, Mask: syscall.IN_DELETE})
 	return 0
 }
 
@@ -406,7 +410,7 @@ func (t *Tree) moved(from, to *place, flags uint) {
 	t.Emit(Event{Node: from.node, Dir: from.dir, Name: from.name, Mask: syscall.IN_MOVED_FROM, Cookie: cookie})
 	t.Emit(Event{Node: from.node, Dir: to.dir, Name: to.name, Mask: syscall.IN_MOVED_TO, Cookie: cookie})
 	t.Emit(Event{Node: from.node, Mask: syscall.IN_MOVE_SELF})
-	if to.node != nil && flags&RenameExchange == 0 {
+	if to.node != nil && flags&RenameExchange == 0 && to.node.Links() == 0 && !to.node.held() {
 		t.Emit(Event{Node: to.node, Mask: syscall.IN_DELETE_SELF})
 	}
 }
@@ -442,12 +446,22 @@ func (t *Tree) ReadDir(dir *Node, pos int64, f func(Entry) bool) Errno {
 	if dir.real != nil {
 		return dir.real.ReadDir(pos, f)
 	}
+	dir.read()
 	for _, e := range dir.listing[dir.position(max(pos, 2)-1):] {
 		if !f(Entry{e.name, e.node.inode, e.node.format, e.cookie + 2}) {
 			break
 		}
 	}
 	return 0
+}
+
+// read sets a directory's time of access: see access.
+func (n *Node) read() {
+	n.mu.Lock()
+	if n.accessed.Compare(n.modified) <= 0 {
+		n.accessed = time.Now()
+	}
+	n.mu.Unlock()
 }
 
 // readDynamic is ReadDir for a generated directory: positions count entries.

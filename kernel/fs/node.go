@@ -18,9 +18,9 @@ type Node struct {
 	// Extra is kernel/linux's own: what a pipe or socket node stands for.
 	Extra atomic.Value
 
-	real Inode                    // a mounted file system's node; set before the node has a name
-	at   atomic.Pointer[position] // where such a directory is; nil for its root
-	over atomic.Pointer[Tree]     // what is mounted on the directory
+	real Inode                 // a mounted file system's node; set before the node has a name
+	at   atomic.Pointer[entry] // the name that it got last; nil if none
+	over atomic.Pointer[Tree]  // what is mounted on the directory
 
 	// Guarded by Tree.mu:
 	parent   *Node             // a directory's parent; the root's is itself
@@ -30,17 +30,23 @@ type Node struct {
 	removed  bool              // a directory that rmdir has taken away
 
 	// Fixed before the node gets its name:
-	target  string        // a symbolic link's text
-	source  func() []byte // a generated file's contents
-	dynamic Directory     // a generated directory's entries
-	jump    func() *Node  // where a magic link leads
-	text    func() string // a magic link's text
+	unnameable bool          // made by O_TMPFILE and O_EXCL
+	target     string        // a symbolic link's text
+	source     func() []byte // a generated file's contents
+	dynamic    Directory     // a generated directory's entries
+	jump       func() *Node  // where a magic link leads
+	text       func() string // a magic link's text
 
 	mu       sync.RWMutex // guards what follows
 	mode     uint32       // permission bits
 	uid, gid uint32
 	links    uint32
 	openers  int
+	seals    uint32
+
+	attributes map[string][]byte // extended ones
+
+	born     time.Time
 	accessed time.Time
 	modified time.Time
 	changed  time.Time
@@ -123,7 +129,7 @@ func (n *Node) Stat(st *syscall.Stat_t) Errno {
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	*st = syscall.Stat_t{
-		Dev:     Device,
+		Dev:     n.tree.device,
 		Ino:     n.inode,
 		Nlink:   uint64(n.links),
 		Mode:    n.format | n.mode,
@@ -179,7 +185,7 @@ func (n *Node) Chmod(mode uint32) Errno {
 		n.changed = time.Now()
 		n.mu.Unlock()
 	}
-	n.tree.Emit(Event{Node: n, Mask: syscall.IN_ATTRIB})
+	n.Tell(syscall.IN_ATTRIB)
 	return 0
 }
 
@@ -194,7 +200,7 @@ func (n *Node) Chown(uid, gid uint32) Errno {
 	} else {
 		n.chown(uid, gid)
 	}
-	n.tree.Emit(Event{Node: n, Mask: syscall.IN_ATTRIB})
+	n.Tell(syscall.IN_ATTRIB)
 	return 0
 }
 
@@ -232,7 +238,7 @@ func (n *Node) SetTimes(accessed, modified time.Time) Errno {
 	} else {
 		n.setTimes(accessed, modified)
 	}
-	n.tree.Emit(Event{Node: n, Mask: syscall.IN_ATTRIB})
+	n.Tell(syscall.IN_ATTRIB)
 	return 0
 }
 
@@ -246,6 +252,35 @@ func (n *Node) setTimes(accessed, modified time.Time) {
 		n.modified = modified
 	}
 	n.changed = time.Now()
+}
+
+// Tell tells the observer of what happened to the node, by the name that it got
+// last.
+func (n *Node) Tell(mask uint32) {
+	if n.tree.home.hook.Load() == nil {
+		return
+	}
+	e := Event{Node: n, Mask: mask}
+	if at := n.at.Load(); at != nil {
+		e.Dir, e.Name = at.dir, at.name
+	}
+	n.tree.Emit(e)
+}
+
+// Born returns when the node was made; a zero time if it isn't known.
+func (n *Node) Born() time.Time { return n.born }
+
+// inherit makes a new node's group, and a directory's set-group-ID bit, those
+// of a directory that has that bit.
+func (n *Node) inherit(dir *Node) {
+	var st syscall.Stat_t
+	if dir.Stat(&st); st.Mode&syscall.S_ISGID == 0 {
+		return
+	}
+	n.gid = st.Gid
+	if n.IsDir() {
+		n.mode |= syscall.S_ISGID
+	}
 }
 
 // touch sets modification and change time to now. The caller does not hold

@@ -21,18 +21,29 @@ type Opened struct {
 // O_TRUNC, O_DIRECTORY, O_NOFOLLOW, O_PATH and O_TMPFILE ask for. It looks at
 // no other flag but the access mode.
 func (t *Tree) Open(base *Node, path string, flags int, mode uint32) (Opened, Errno) {
+	return t.OpenConfined(base, path, flags, mode, 0)
+}
+
+// OpenConfined is Open with limits to where the path may lead: Resolve... flags.
+func (t *Tree) OpenConfined(base *Node, path string, flags int, mode uint32, confine uint64) (Opened, Errno) {
+	if confine&^resolveAll != 0 || confine&(ResolveBeneath|ResolveInRoot) == ResolveBeneath|ResolveInRoot {
+		return Opened{}, syscall.EINVAL
+	}
+	if confine&ResolveCached != 0 && flags&(syscall.O_CREAT|syscall.O_TRUNC|OTmpfile&^syscall.O_DIRECTORY) != 0 {
+		return Opened{}, syscall.EAGAIN
+	}
 	if flags&OPath != 0 {
 		flags &= OPath | syscall.O_DIRECTORY | syscall.O_NOFOLLOW
 	}
 	if flags&OTmpfile == OTmpfile {
-		return t.openTemporary(base, path, flags, mode)
+		return t.openTemporary(base, path, flags, mode, confine)
 	}
 	var o Opened
 	var errno Errno
 	if flags&syscall.O_CREAT != 0 {
-		o, errno = t.create(base, path, flags, mode)
+		o, errno = t.create(base, path, flags, mode, confine)
 	} else {
-		o, errno = t.find(base, path, flags)
+		o, errno = t.find(base, path, flags, confine)
 	}
 	if errno == 0 {
 		errno = o.allowed(flags)
@@ -47,8 +58,9 @@ func (t *Tree) Open(base *Node, path string, flags int, mode uint32) (Opened, Er
 }
 
 // find is Open without O_CREAT.
-func (t *Tree) find(base *Node, path string, flags int) (Opened, Errno) {
+func (t *Tree) find(base *Node, path string, flags int, confine uint64) (Opened, Errno) {
 	w := t.reader()
+	w.limit(base, confine)
 	defer w.done()
 	follow := flags&syscall.O_NOFOLLOW == 0 || endsInSlash(path)
 	at, errno := w.resolve(base, path, follow)
@@ -60,8 +72,9 @@ func (t *Tree) find(base *Node, path string, flags int) (Opened, Errno) {
 }
 
 // create is Open with O_CREAT.
-func (t *Tree) create(base *Node, path string, flags int, mode uint32) (Opened, Errno) {
+func (t *Tree) create(base *Node, path string, flags int, mode uint32, confine uint64) (Opened, Errno) {
 	w := t.writer()
+	w.limit(base, confine)
 	defer w.done()
 	exclusive := flags&syscall.O_EXCL != 0
 	at, errno := w.resolveNew(base, path, !exclusive && flags&syscall.O_NOFOLLOW == 0)
@@ -86,11 +99,12 @@ func (t *Tree) create(base *Node, path string, flags int, mode uint32) (Opened, 
 }
 
 // openTemporary is Open with O_TMPFILE: a file without a name.
-func (t *Tree) openTemporary(base *Node, path string, flags int, mode uint32) (Opened, Errno) {
+func (t *Tree) openTemporary(base *Node, path string, flags int, mode uint32, confine uint64) (Opened, Errno) {
 	if flags&syscall.O_ACCMODE == syscall.O_RDONLY {
 		return Opened{}, syscall.EINVAL
 	}
-	dir, errno := t.Lookup(base, path, true)
+	found, errno := t.find(base, path, flags&^syscall.O_NOFOLLOW, confine)
+	dir := found.Node
 	switch {
 	case errno != 0:
 		return Opened{}, errno
@@ -99,7 +113,9 @@ func (t *Tree) openTemporary(base *Node, path string, flags int, mode uint32) (O
 	case dir.real != nil:
 		return Opened{}, syscall.EOPNOTSUPP
 	}
-	return Opened{Node: t.NewUnnamed(mode), Created: true}, 0
+	node := t.NewUnnamed(mode)
+	node.unnameable = flags&syscall.O_EXCL != 0
+	return Opened{Node: node, Created: true}, 0
 }
 
 // NewUnnamed returns a regular file that has no name and may never get one.
@@ -138,4 +154,15 @@ func (o *Opened) truncate(flags int) Errno {
 		return 0
 	}
 	return o.Node.Truncate(0)
+}
+
+// limit makes the walk a confined one.
+func (w *walker) limit(base *Node, confine uint64) {
+	if confine == 0 {
+		return
+	}
+	w.confine, w.start = confine, base
+	if confine&ResolveInRoot != 0 {
+		w.root = base
+	}
 }

@@ -189,7 +189,7 @@ func (n *Node) Fsync(dataOnly bool) Errno {
 
 // Statfs fills in what statfs(2) reports about the node's file system.
 func (n *Node) Statfs(st *syscall.Statfs_t) Errno {
-	if n.tree.mounted != nil {
+	if n.real != nil {
 		errno := n.tree.mounted.system.Statfs(st)
 		if n.tree.mounted.readOnly {
 			st.Flags |= syscall.MS_RDONLY
@@ -204,12 +204,15 @@ func (n *Node) Statfs(st *syscall.Statfs_t) Errno {
 		Files: 1 << 32, Ffree: 1<<32 - n.tree.Files(),
 	}
 	st.Bavail = st.Bfree
+	if m := n.tree.mounted; m != nil {
+		*st = syscall.Statfs_t{Type: m.magic, Bsize: pageSize, Frsize: pageSize, Namelen: nameMax}
+	}
 	return 0
 }
 
 // SyncFS makes the node's file system durable: syncfs(2).
 func (n *Node) SyncFS() Errno {
-	if n.tree.mounted == nil {
+	if n.real == nil {
 		return 0
 	}
 	n.tree.flush()

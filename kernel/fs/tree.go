@@ -81,7 +81,8 @@ func (t *Tree) NewNode(mode uint32, rdev uint64) *Node {
 	n := &Node{tree: t, inode: t.inode.Add(1), format: mode & syscall.S_IFMT, rdev: rdev}
 	n.mode = mode &^ syscall.S_IFMT
 	n.links = 1
-	n.accessed, n.modified, n.changed = now, now, now
+	n.born, n.accessed, n.modified, n.changed = now, now, now, now
+	n.seals = SealSeal
 	if n.IsDir() {
 		n.links = 2
 		n.children = make(map[string]*entry)
@@ -114,7 +115,8 @@ func (t *Tree) Observe(f func(Event)) { t.hook.Store(&f) }
 // Emit tells the observer of an event, if there is one.
 func (t *Tree) Emit(e Event) {
 	if f := t.home.hook.Load(); f != nil {
-		if e.Node != nil && e.Node.IsDir() {
+		const self = syscall.IN_DELETE_SELF | syscall.IN_MOVE_SELF
+		if e.Node != nil && e.Node.IsDir() && e.Mask&self == 0 {
 			e.Mask |= syscall.IN_ISDIR
 		}
 		(*f)(e)

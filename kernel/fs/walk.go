@@ -25,7 +25,21 @@ type walker struct {
 	locked *Tree // nil: none yet
 	write  bool  // lock for changes
 	links  int   // symbolic links followed so far
+
+	confine uint64 // Resolve... flags
+	start   *Node  // where ResolveBeneath began
 }
+
+// Flags of OpenConfined (openat2(2)).
+const (
+	ResolveNoMounts = 1 << iota // no crossing of mount points
+	ResolveNoMagic              // no links that lead straight to a node
+	ResolveNoLinks              // no symbolic links at all
+	ResolveBeneath              // nothing outside of the base
+	ResolveInRoot               // the base is the root
+	ResolveCached               // nothing that waits
+	resolveAll      = ResolveCached<<1 - 1
+)
 
 // reader and writer begin a resolution; the caller calls done.
 func (t *Tree) reader() walker { return walker{root: t.home.root} }
@@ -84,7 +98,13 @@ func (w *walker) resolveAs(base *Node, path string, follow, create bool) (place,
 func (w *walker) walk(base *Node, path string, follow, create bool) (place, Errno) {
 	dir := base
 	if path[0] == '/' {
+		if w.confine&ResolveBeneath != 0 {
+			return place{}, syscall.EXDEV
+		}
 		dir = w.root.top()
+		if w.confine&ResolveNoMounts != 0 && dir.tree != base.tree {
+			return place{}, syscall.EXDEV
+		}
 	}
 	w.enter(dir.tree)
 	at := place{dir: dir, name: "/", node: dir}
@@ -100,6 +120,9 @@ func (w *walker) walk(base *Node, path string, follow, create bool) (place, Errn
 			return place{dir: dir, name: name, long: last}, syscall.ENAMETOOLONG
 		}
 		node, errno := w.child(dir, name)
+		if errno == 0 && w.confine != 0 {
+			node, errno = w.confined(dir, name, node)
+		}
 		if errno != 0 {
 			return place{}, errno
 		}
@@ -124,6 +147,21 @@ func (w *walker) walk(base *Node, path string, follow, create bool) (place, Errn
 		dir, rest = at.node, more
 		w.enter(dir.tree)
 	}
+}
+
+// confined is a step of a confined walk.
+func (w *walker) confined(dir *Node, name string, to *Node) (*Node, Errno) {
+	if name == ".." && dir == w.start {
+		if w.confine&ResolveBeneath != 0 {
+			return nil, syscall.EXDEV
+		}
+		w.enter(dir.tree)
+		return dir, 0
+	}
+	if w.confine&ResolveNoMounts != 0 && to != nil && to.tree != dir.tree {
+		return nil, syscall.EXDEV
+	}
+	return to, 0
 }
 
 // component splits the first name off a path. more is what follows, with its
@@ -185,7 +223,7 @@ func (w *walker) parent(dir *Node) *Node {
 // above returns a directory's parent in its own tree; the root's is itself.
 // The tree is locked.
 func (n *Node) above() *Node {
-	if at := n.at.Load(); at != nil {
+	if at := n.at.Load(); n.real != nil && at != nil {
 		return at.dir
 	}
 	return n.parent
@@ -194,10 +232,16 @@ func (n *Node) above() *Node {
 // follow goes where a symbolic link leads.
 func (w *walker) follow(at place, create bool) (place, Errno) {
 	w.links++
-	if w.links > linkMax {
+	if w.links > linkMax || w.confine&ResolveNoLinks != 0 {
 		return place{}, syscall.ELOOP
 	}
 	if at.node.jump != nil {
+		switch {
+		case w.confine&ResolveNoMagic != 0:
+			return place{}, syscall.ELOOP
+		case w.confine&(ResolveBeneath|ResolveInRoot) != 0:
+			return place{}, syscall.EXDEV
+		}
 		node := at.node.jump()
 		if node == nil {
 			return place{}, syscall.ENOENT
@@ -266,7 +310,7 @@ func (t *Tree) Path(dir *Node) (string, Errno) {
 
 // nameOf returns a child's name. The tree is locked.
 func (n *Node) nameOf(child *Node) string {
-	if at := child.at.Load(); at != nil {
+	if at := child.at.Load(); at != nil && at.dir == n {
 		return at.name
 	}
 	for _, e := range n.listing {

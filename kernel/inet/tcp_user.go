@@ -108,7 +108,7 @@ func (c *tcpEndpoint) send(b *batch, p []byte) (int, syscall.Errno) {
 		c.wantWrite = true
 		return 0, syscall.EAGAIN
 	case c.state == stateClosed && c.rport == 0 || c.state == stateListen:
-		return 0, syscall.ENOTCONN
+		return 0, syscall.EPIPE
 	case c.state != stateEstablished && c.state != stateCloseWait:
 		return 0, syscall.EPIPE
 	case len(p) == 0:

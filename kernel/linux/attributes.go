@@ -101,10 +101,17 @@ func (c call) faccessat(dirfd, p, mode, flags uintptr) (uintptr, Errno) {
 
 func sysTruncate(c call) (uintptr, Errno) {
 	node, errno := c.node(cwd, c.a1, 0)
-	if errno != 0 {
+	switch {
+	case errno != 0:
+		return 0, errno
+	case node.IsRegular() && int64(c.a2) == node.Size():
+		return 0, 0 // as on Linux, not even the times change
+	}
+	if errno := node.Truncate(int64(c.a2)); errno != 0 {
 		return 0, errno
 	}
-	return 0, node.Truncate(int64(c.a2))
+	node.Tell(syscall.IN_MODIFY)
+	return 0, 0
 }
 
 func sysFtruncate(c call) (uintptr, Errno) {
@@ -149,6 +156,9 @@ const (
 
 func sysUtimensat(c call) (uintptr, Errno) {
 	times := [2]syscall.Timespec{{Nsec: utimeNow}, {Nsec: utimeNow}}
+	if c.a4&^(atSymlinkNo|atEmptyPath) != 0 {
+		return 0, syscall.EINVAL
+	}
 	if c.a3 != 0 {
 		var errno Errno
 		if times, errno = get[[2]syscall.Timespec](c.address(c.a3)); errno != 0 {

@@ -106,12 +106,10 @@ func sysFcntl(c call) (uintptr, Errno) {
 	case syscall.F_SETFL:
 		f.setFlags(uint32(c.a3))
 		return 0, 0
-	case syscall.F_SETLK, syscall.F_SETLKW:
-		return 0, f.recordLock(c.address(c.a3))
-	case syscall.F_GETLK:
-		return 0, getRecordLock(c.address(c.a3))
-	case fOfdGetlk, fOfdSetlk, fOfdSetlkw:
+	case syscall.F_GETLK, syscall.F_SETLK, syscall.F_SETLKW, fOfdGetlk, fOfdSetlk, fOfdSetlkw:
 		return 0, f.rangeLock(c.a2, c.address(c.a3))
+	case fAddSeals, fGetSeals:
+		return f.seal(c.a2 == fAddSeals, uint32(c.a3))
 	case fSetOwn:
 		f.owner.Store(int32(c.a3))
 		return 0, 0
@@ -121,6 +119,21 @@ func sysFcntl(c call) (uintptr, Errno) {
 		return pipeSize(f, c.a2, c.a3)
 	}
 	return 0, syscall.EINVAL
+}
+
+// seal is F_ADD_SEALS and F_GET_SEALS.
+func (f *file) seal(add bool, seals uint32) (uintptr, Errno) {
+	r, ok := f.object.(*regular)
+	switch {
+	case !ok:
+		return 0, syscall.EINVAL
+	case add && !f.mayWrite():
+		return 0, syscall.EPERM
+	case add:
+		return 0, r.node.Seal(seals)
+	}
+	now, errno := r.node.Seals()
+	return uintptr(now), errno
 }
 
 // setFlags is F_SETFL: it changes what may be changed and ignores the rest.

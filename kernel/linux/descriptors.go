@@ -149,6 +149,7 @@ func (t *descriptors) replace(fd uintptr, f *file, cloexec bool) Errno {
 	t.set(int(fd), f, cloexec)
 	t.mu.Unlock()
 	if old != nil {
+		dropRecords(old)
 		old.unref()
 	}
 	f.announce(int32(fd))
@@ -170,6 +171,7 @@ func (t *descriptors) close(fd uintptr) Errno {
 	t.used[fd/64] &^= 1 << (fd % 64)
 	t.first = min(t.first, int(fd/64))
 	t.mu.Unlock()
+	dropRecords(f)
 	f.unref()
 	return 0
 }

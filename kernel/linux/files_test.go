@@ -262,7 +262,7 @@ func TestDescriptors(t *testing.T) {
 	_, errno = do(syscall.SYS_FCNTL, b, syscall.F_SETFL, syscall.O_NONBLOCK|syscall.O_WRONLY)
 	want(t, errno, 0)
 	flags, _ := do(syscall.SYS_FCNTL, c, syscall.F_GETFL, 0)
-	if flags != syscall.O_RDWR|syscall.O_NONBLOCK {
+	if flags != syscall.O_RDWR|syscall.O_NONBLOCK|oLargefile {
 		t.Errorf("flags %#o: not shared by dup, or the access mode changed", flags)
 	}
 	closeFD(t, b)

@@ -30,7 +30,12 @@ func sysGetdents64(c call) (uintptr, Errno) {
 // list fills p with directory entries.
 func (d *directory) list(p []byte) (n int, errno Errno) {
 	d.mu.Lock()
-	defer d.mu.Unlock()
+	defer func() {
+		d.mu.Unlock()
+		if n > 0 {
+			d.node.Tell(syscall.IN_ACCESS)
+		}
+	}()
 	full := false
 	errno = tree.ReadDir(d.node, d.position, func(e fs.Entry) bool {
 		size := (int(direntHeader) + len(e.Name) + 1 + 7) &^ 7

@@ -11,6 +11,7 @@ import (
 // inet is a socket of AF_INET or AF_INET6: a network stack's endpoint with a
 // descriptor.
 type inet struct {
+	connecting atomic.Bool // a connect that did not wait has not been told of
 	file
 	endpoint              socket.Endpoint
 	family, typ, protocol int
@@ -107,6 +108,12 @@ func (i *inet) connect(name []byte) Errno {
 		}
 	}
 	errno := i.endpoint.Connect(a)
+	switch {
+	case errno == syscall.EINPROGRESS:
+		i.connecting.Store(true)
+	case errno == syscall.EISCONN && i.connecting.Swap(false):
+		errno = 0 // the first call after the connection was made tells of it
+	}
 	if errno == 0 {
 		// A change that came before the runtime's poller knew the descriptor.
 		i.watch.notify(i.endpoint.Readiness())

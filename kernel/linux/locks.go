@@ -2,19 +2,19 @@ package linux
 
 import (
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	"pith/kernel/fs"
 )
 
-// advisory is the advisory locks of all files: flock(2), and the open file
-// description locks of fcntl(2). Record locks of fcntl belong to a process,
-// and there is only one: they never conflict.
+// advisory is the advisory locks of all files: flock(2), and those of fcntl(2).
 var advisory = struct {
 	mu      sync.Mutex
 	whole   map[*fs.Node]map[*file]bool // flock: true is exclusive
 	ranges  map[*fs.Node][]rangeLock
 	changed *sync.Cond
+	ever    atomic.Bool // a range was locked at some time
 }{whole: map[*fs.Node]map[*file]bool{}, ranges: map[*fs.Node][]rangeLock{}}
 
 func init() { advisory.changed = sync.NewCond(&advisory.mu) }
@@ -127,12 +127,13 @@ func (f *file) span(a address) (l syscall.Flock_t, start, end int64, errno Errno
 	return l, start, end, 0
 }
 
-// recordLock is F_SETLK: the only process always gets the lock.
-func (f *file) recordLock(a address) Errno {
-	l, _, _, errno := f.span(a)
+// theProcess owns all record locks of fcntl: they belong to a process, and there
+// is only one. They conflict with locks of open files alone.
+var theProcess file
+
+// lockable checks a lock against the access mode.
+func (f *file) lockable(l syscall.Flock_t) Errno {
 	switch {
-	case errno != 0:
-		return errno
 	case l.Type == syscall.F_RDLCK && !f.mayRead(), l.Type == syscall.F_WRLCK && !f.mayWrite():
 		return syscall.EBADF
 	case l.Type < 0 || l.Type > syscall.F_UNLCK:
@@ -141,53 +142,66 @@ func (f *file) recordLock(a address) Errno {
 	return 0
 }
 
-// getRecordLock is F_GETLK: no other process holds a lock.
-func getRecordLock(a address) Errno {
-	l, errno := get[syscall.Flock_t](a)
-	if errno != 0 {
-		return errno
+// dropRecords drops the process's locks on a file: closing any of its
+// descriptors does that.
+func dropRecords(f *file) {
+	p, ok := f.object.(placed)
+	if !ok || !advisory.ever.Load() {
+		return
 	}
-	l.Type = syscall.F_UNLCK
-	return put(a, &l)
+	advisory.mu.Lock()
+	defer advisory.mu.Unlock()
+	if node := p.place(); len(advisory.ranges[node]) > 0 {
+		setRange(node, rangeLock{owner: &theProcess, end: 1<<63 - 1}, false)
+		advisory.changed.Broadcast()
+	}
 }
 
-// rangeLock is F_OFD_GETLK, F_OFD_SETLK and F_OFD_SETLKW.
+// rangeLock is F_GETLK, F_SETLK, F_SETLKW, F_OFD_GETLK, F_OFD_SETLK and
+// F_OFD_SETLKW.
 func (f *file) rangeLock(command uintptr, a address) Errno {
-	p, ok := f.object.(placed)
-	if !ok {
-		return syscall.EBADF
-	}
 	l, start, end, errno := f.span(a)
 	if errno != 0 {
 		return errno
 	}
-	if l.Pid != 0 || l.Type < 0 || l.Type > syscall.F_UNLCK {
+	ofd := command == fOfdGetlk || command == fOfdSetlk || command == fOfdSetlkw
+	query := command == fOfdGetlk || command == syscall.F_GETLK
+	if ofd && l.Pid != 0 || l.Type < 0 || l.Type > syscall.F_UNLCK || query && l.Type == syscall.F_UNLCK && !ofd {
 		return syscall.EINVAL
 	}
-	node := p.place()
-	want := rangeLock{f, start, end, l.Type == syscall.F_WRLCK}
-	advisory.mu.Lock()
-	defer advisory.mu.Unlock()
-	if command == fOfdGetlk {
-		return getRange(node, want, l, a)
-	}
-	if l.Type != syscall.F_UNLCK {
-		if errno := f.recordLock(a); errno != 0 {
+	if !query {
+		if errno := f.lockable(l); errno != 0 {
 			return errno
 		}
 	}
+	p, ok := f.object.(placed)
+	if !ok { // a pipe, a socket: nobody looks at their locks
+		return 0
+	}
+	owner := &theProcess
+	if ofd {
+		owner = f
+	}
+	node := p.place()
+	want := rangeLock{owner, start, end, l.Type == syscall.F_WRLCK}
+	advisory.mu.Lock()
+	defer advisory.mu.Unlock()
+	if query {
+		return getRange(node, want, l, a)
+	}
 	for l.Type != syscall.F_UNLCK && rangeConflict(node, want) != nil {
-		if command == fOfdSetlk {
+		if command == fOfdSetlk || command == syscall.F_SETLK {
 			return syscall.EAGAIN
 		}
 		advisory.changed.Wait()
 	}
+	advisory.ever.Store(true)
 	setRange(node, want, l.Type != syscall.F_UNLCK)
 	advisory.changed.Broadcast()
 	return 0
 }
 
-// getRange is F_OFD_GETLK: it tells of one lock that is in the way.
+// getRange is F_GETLK and F_OFD_GETLK: it tells of one lock that is in the way.
 func getRange(node *fs.Node, want rangeLock, l syscall.Flock_t, a address) Errno {
 	other := rangeConflict(node, want)
 	if other == nil {
@@ -195,6 +209,9 @@ func getRange(node *fs.Node, want rangeLock, l syscall.Flock_t, a address) Errno
 		return put(a, &l)
 	}
 	l.Type, l.Whence, l.Pid = syscall.F_RDLCK, seekSet, -1
+	if other.owner == &theProcess {
+		l.Pid = int32(processID())
+	}
 	if other.write {
 		l.Type = syscall.F_WRLCK
 	}
@@ -221,8 +238,12 @@ func rangeConflict(node *fs.Node, want rangeLock) *rangeLock {
 func setRange(node *fs.Node, l rangeLock, locked bool) {
 	var kept []rangeLock
 	for _, old := range advisory.ranges[node] {
-		if old.owner != l.owner || old.end <= l.start || l.end <= old.start {
+		if old.owner != l.owner || old.end < l.start || l.end < old.start || (old.end == l.start || l.end == old.start) && !(locked && old.write == l.write) {
 			kept = append(kept, old)
+			continue
+		}
+		if locked && old.write == l.write { // one lock, where they overlap or touch
+			l.start, l.end = min(l.start, old.start), max(l.end, old.end)
 			continue
 		}
 		if old.start < l.start {

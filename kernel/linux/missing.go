@@ -60,8 +60,5 @@ func Exec() Errno {
 	return errno
 }
 
-// sysNoAttribute answers calls on extended attributes: the tree has none.
-func sysNoAttribute(call) (uintptr, Errno) { return 0, syscall.EOPNOTSUPP }
-
 // sysGetpriority: Linux returns 20 minus the nice value, which is 0.
 func sysGetpriority(call) (uintptr, Errno) { return 20, 0 }

@@ -68,16 +68,19 @@ func (c call) node(dirfd, p, flags uintptr) (*fs.Node, Errno) {
 
 const cwd = ^uintptr(99) // atFdcwd as an argument
 
-func sysOpen(c call) (uintptr, Errno) { return c.openat(cwd, c.a1, c.a2, c.a3) }
+func sysOpen(c call) (uintptr, Errno) { return c.openat(cwd, c.a1, c.a2|oLargefile, c.a3, 0) }
 
-func sysOpenat(c call) (uintptr, Errno) { return c.openat(c.a1, c.a2, c.a3, c.a4) }
+func sysOpenat(c call) (uintptr, Errno) { return c.openat(c.a1, c.a2, c.a3|oLargefile, c.a4, 0) }
 
 func sysCreat(c call) (uintptr, Errno) {
-	return c.openat(cwd, c.a1, syscall.O_CREAT|syscall.O_WRONLY|syscall.O_TRUNC, c.a2)
+	return c.openat(cwd, c.a1, syscall.O_CREAT|syscall.O_WRONLY|syscall.O_TRUNC|oLargefile, c.a2, 0)
 }
 
-func (c call) openat(dirfd, p, flags, mode uintptr) (uintptr, Errno) {
+func (c call) openat(dirfd, p, flags, mode uintptr, confine uint64) (uintptr, Errno) {
 	flags = uintptr(uint32(flags))
+	if flags&oPath != 0 {
+		flags &= oPath | syscall.O_DIRECTORY | syscall.O_NOFOLLOW | syscall.O_CLOEXEC
+	}
 	dir, name, errno := c.path(dirfd, p)
 	if errno != 0 {
 		return 0, errno
@@ -85,7 +88,12 @@ func (c call) openat(dirfd, p, flags, mode uintptr) (uintptr, Errno) {
 	if flags&oTmpfile != 0 && flags&fs.OTmpfile != fs.OTmpfile {
 		return 0, syscall.EINVAL
 	}
-	o, errno := tree.Open(dir, name, int(flags), uint32(mode)&^process.umask.Load())
+	if confine != 0 { // an absolute path is the walk's own business
+		if dir, errno = base(dirfd); errno != 0 {
+			return 0, errno
+		}
+	}
+	o, errno := tree.OpenConfined(dir, name, int(flags), uint32(mode)&0o7777&^process.umask.Load(), confine)
 	if errno != 0 {
 		return 0, errno
 	}
@@ -94,6 +102,9 @@ func (c call) openat(dirfd, p, flags, mode uintptr) (uintptr, Errno) {
 		return 0, errno
 	}
 	tree.Emit(fs.Event{Node: o.Node, Dir: o.Dir, Name: o.Name, Mask: syscall.IN_OPEN})
+	if flags&syscall.O_TRUNC != 0 && !o.Created && o.Node.IsRegular() {
+		tree.Emit(fs.Event{Node: o.Node, Dir: o.Dir, Name: o.Name, Mask: syscall.IN_MODIFY})
+	}
 	return install(f, flags)
 }
 
@@ -115,19 +126,36 @@ func openNode(o fs.Opened, flags uintptr) (*file, Errno) {
 	return nil, syscall.ENXIO
 }
 
-// openat2 is openat with its arguments in memory; RESOLVE_... flags confine
-// the lookup in ways that the tree doesn't know, so only 0 is taken.
+// openFlags is what open(2) knows; openat2 refuses anything else.
+const openFlags = syscall.O_ACCMODE | syscall.O_CREAT | syscall.O_EXCL | syscall.O_NOCTTY | syscall.O_TRUNC |
+	syscall.O_APPEND | syscall.O_NONBLOCK | syscall.O_SYNC | syscall.O_ASYNC | syscall.O_DIRECT | oLargefile |
+	syscall.O_DIRECTORY | syscall.O_NOFOLLOW | syscall.O_NOATIME | syscall.O_CLOEXEC | oPath | oTmpfile
+
+// openHow is struct open_how of openat2(2).
+type openHow struct{ flags, mode, resolve uint64 }
+
 func sysOpenat2(c call) (uintptr, Errno) {
-	how, errno := get[[3]uint64](c.address(c.a3))
-	switch {
-	case c.a4 < 24:
+	const size = 24
+	if c.a4 < size {
 		return 0, syscall.EINVAL
-	case errno != 0:
-		return 0, errno
-	case how[2] != 0:
-		return 0, syscall.ENOSYS
 	}
-	return c.openat(c.a1, c.a2, uintptr(how[0]), uintptr(how[1]))
+	how, errno := get[openHow](c.address(c.a3))
+	if errno != 0 {
+		return 0, errno
+	}
+	for n := uintptr(size); n < min(c.a4, pageSize); n++ { // what a newer openat2 may mean
+		if more, errno := get[byte](c.address(c.a3 + n)); errno != 0 || more != 0 {
+			return 0, syscall.E2BIG
+		}
+	}
+	makes := how.flags&syscall.O_CREAT != 0 || how.flags&oTmpfile != 0
+	switch {
+	case how.flags&^openFlags != 0, how.mode&^0o7777 != 0, how.mode != 0 && !makes:
+		return 0, syscall.EINVAL
+	case how.flags&oPath != 0 && how.flags&^(oPath|syscall.O_DIRECTORY|syscall.O_NOFOLLOW|syscall.O_CLOEXEC) != 0:
+		return 0, syscall.EINVAL
+	}
+	return c.openat(c.a1, c.a2, uintptr(how.flags), uintptr(how.mode), how.resolve)
 }
 
 func sysMkdir(c call) (uintptr, Errno) { return c.mkdirat(cwd, c.a1, c.a2) }

@@ -82,6 +82,8 @@ func (r *ring) resize(size int) {
 type pipe struct {
 	mu               sync.Mutex
 	ring             ring
+	packets          []int         // sizes of what is in the ring, in packet mode
+	packeted         bool          // O_DIRECT: each read takes what one write gave
 	readers, writers int           // open ends
 	reading, writing watchers      // those of all reading and all writing ends
 	arrived          chan struct{} // closed and replaced when an end is opened
@@ -132,13 +134,11 @@ func (c call) pipe(flags uintptr) (uintptr, Errno) {
 	if flags&^(syscall.O_NONBLOCK|syscall.O_CLOEXEC|direct) != 0 {
 		return 0, syscall.EINVAL
 	}
-	if flags&direct != 0 {
-		return 0, syscall.EOPNOTSUPP
-	}
 	if !c.address(c.a1).writable(8) {
 		return 0, syscall.EFAULT
 	}
 	p, inode := newPipe(), nextInode()
+	p.packeted = flags&direct != 0
 	r := p.openEnd(nil, inode, syscall.O_RDONLY|flags)
 	w := p.openEnd(nil, inode, syscall.O_WRONLY|flags)
 	pair, errno := installTwo(r, w, flags)
@@ -187,7 +187,7 @@ func (p *pipe) awaitOther(reader bool) {
 func (e *pipeEnd) read(b []byte) (int, Errno) {
 	p := e.pipe
 	p.mu.Lock()
-	n := p.ring.take(b, false)
+	n := p.take(b)
 	open, space := p.writers > 0, p.ring.space()
 	p.mu.Unlock()
 	switch {
@@ -212,7 +212,7 @@ func (e *pipeEnd) write(b []byte) (int, Errno) {
 	}
 	n := 0
 	if len(b) > pipeAtomic || len(b) <= p.ring.space() {
-		n = p.ring.put(b)
+		n = p.put(b)
 	}
 	p.mu.Unlock()
 	if n > 0 {
@@ -223,6 +223,37 @@ func (e *pipeEnd) write(b []byte) (int, Errno) {
 		return 0, syscall.EAGAIN
 	}
 	return 0, 0
+}
+
+// take moves bytes to b: in packet mode those of one packet, of which it drops
+// what b has no room for. The caller holds p.mu.
+func (p *pipe) take(b []byte) int {
+	if len(p.packets) == 0 || len(b) == 0 {
+		return p.ring.take(b, false)
+	}
+	size := p.packets[0]
+	n := p.ring.take(b[:min(len(b), size)], false)
+	p.ring.skip(size - n)
+	p.packets = p.packets[1:]
+	return n
+}
+
+// put takes as much of b as fits, in packet mode in packets of at most
+// pipeAtomic bytes. The caller holds p.mu.
+func (p *pipe) put(b []byte) (n int) {
+	if !p.packeted {
+		return p.ring.put(b)
+	}
+	for len(b) > 0 {
+		size := min(len(b), pipeAtomic)
+		if size > p.ring.space() {
+			break
+		}
+		p.ring.put(b[:size])
+		p.packets = append(p.packets, size)
+		n, b = n+size, b[size:]
+	}
+	return n
 }
 
 func (e *pipeEnd) readiness() (r socket.Readiness) {

@@ -89,7 +89,7 @@ func (f *file) describe() string {
 // pathName returns the path by which a file was opened.
 func (r *regular) pathName() string {
 	if r.dir == nil {
-		return "/memfd: (deleted)"
+		return "/" + r.name + " (deleted)"
 	}
 	path := pathOf(r.dir)
 	if path != "/" {

@@ -160,12 +160,31 @@ func sysSync(call) (uintptr, Errno) {
 }
 
 func sysFadvise64(c call) (uintptr, Errno) {
+	const last = 5 // POSIX_FADV_NOREUSE
 	f, errno := open(c.a1)
 	if errno != 0 {
 		return 0, errno
 	}
-	if _, ok := f.object.(placed); !ok {
+	switch f.object.(type) {
+	case *pipeEnd:
 		return 0, syscall.ESPIPE
+	case placed:
+		if c.a4 > last || int64(c.a3) < 0 {
+			return 0, syscall.EINVAL
+		}
+		return 0, 0
+	}
+	return 0, syscall.EINVAL
+}
+
+// sysReadahead: what is in memory needs none.
+func sysReadahead(c call) (uintptr, Errno) {
+	f, errno := open(c.a1)
+	if errno != 0 || !f.mayRead() {
+		return 0, syscall.EBADF
+	}
+	if _, ok := f.object.(*regular); !ok {
+		return 0, syscall.EINVAL
 	}
 	return 0, 0
 }

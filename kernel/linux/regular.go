@@ -37,6 +37,9 @@ func (r *regular) read(p []byte) (int, Errno) {
 	defer r.mu.Unlock()
 	n, errno := r.readAt(p, r.offset)
 	r.offset += int64(n)
+	if n > 0 {
+		r.emit(syscall.IN_ACCESS)
+	}
 	return n, errno
 }
 
@@ -164,7 +167,7 @@ func (d *directory) write([]byte) (int, Errno)             { return 0, syscall.E
 func (d *directory) readAt([]byte, int64) (int, Errno)     { return 0, syscall.EISDIR }
 func (d *directory) writeAt([]byte, int64) (int, Errno)    { return 0, syscall.EBADF }
 func (d *directory) readiness() socket.Readiness           { return readable | writable }
-func (d *directory) close()                                {}
+func (d *directory) close()                                { d.node.Tell(syscall.IN_CLOSE_NOWRITE) }
 func (d *directory) stat(st *syscall.Stat_t) (errno Errno) { return d.node.Stat(st) }
 
 func (d *directory) seek(off int64, whence int) (int64, Errno) {

@@ -2,6 +2,7 @@ package linux
 
 import (
 	"syscall"
+	"time"
 
 	"pith/kernel/fs"
 )
@@ -25,19 +26,29 @@ func (c call) fstatat(dirfd, p, buf, flags uintptr) (uintptr, Errno) {
 
 // stat finds out what stat(2) reports about a path argument.
 func (c call) stat(dirfd, p, flags uintptr) (st syscall.Stat_t, errno Errno) {
+	st, _, errno = c.statBorn(dirfd, p, flags)
+	return st, errno
+}
+
+// statBorn is stat, with the time at which a node in the tree was made.
+func (c call) statBorn(dirfd, p, flags uintptr) (st syscall.Stat_t, born time.Time, errno Errno) {
 	if flags&atEmptyPath != 0 && c.emptyPath(p) && int32(dirfd) != atFdcwd {
 		f, errno := open(dirfd)
 		if errno != 0 {
-			return st, errno
+			return st, born, errno
+		}
+		if p, ok := f.object.(placed); ok {
+			born = p.place().Born()
 		}
 		errno = f.stat(&st)
-		return st, errno
+		return st, born, errno
 	}
 	node, errno := c.node(dirfd, p, flags)
-	if errno == 0 {
-		errno = node.Stat(&st)
+	if errno != 0 {
+		return st, born, errno
 	}
-	return st, errno
+	errno = node.Stat(&st)
+	return st, node.Born(), errno
 }
 
 // emptyPath reports whether a path argument is "" (or nil, since Linux 6.11).
@@ -80,10 +91,17 @@ type statxTime struct {
 	_    int32
 }
 
-const statxBasic = 0x7ff // STATX_BASIC_STATS
+const (
+	statxBasic = 0x7ff // STATX_BASIC_STATS
+	statxBorn  = 0x800 // STATX_BTIME
+)
 
 func sysStatx(c call) (uintptr, Errno) {
-	st, errno := c.stat(c.a1, c.a2, c.a3&(atSymlinkNo|atEmptyPath))
+	const syncTypes, reserved = 0x6000, 1 << 31
+	if c.a3&^(atSymlinkNo|atNoAutomount|atEmptyPath|syncTypes) != 0 || c.a3&syncTypes == syncTypes || c.a4&reserved != 0 {
+		return 0, syscall.EINVAL
+	}
+	st, born, errno := c.statBorn(c.a1, c.a2, c.a3&(atSymlinkNo|atEmptyPath))
 	if errno != 0 {
 		return 0, errno
 	}
@@ -94,6 +112,10 @@ func sysStatx(c call) (uintptr, Errno) {
 		ctime:     statxTime{sec: st.Ctim.Sec, nsec: uint32(st.Ctim.Nsec)},
 		mtime:     statxTime{sec: st.Mtim.Sec, nsec: uint32(st.Mtim.Nsec)},
 		rdevMajor: uint32(st.Rdev >> 8), rdevMinor: uint32(st.Rdev & 0xff), devMinor: uint32(st.Dev),
+	}
+	if !born.IsZero() {
+		x.mask |= statxBorn
+		x.btime = statxTime{sec: born.Unix(), nsec: uint32(born.Nanosecond())}
 	}
 	return 0, put(c.address(c.a5), &x)
 }

@@ -41,7 +41,7 @@ var table = [tableSize]handler{
 	sysNumPreadv2: sysPreadv2, sysNumPwritev2: sysPwritev2,
 	syscall.SYS_LSEEK: sysLseek, syscall.SYS_FSYNC: sysFsync, syscall.SYS_FDATASYNC: sysFdatasync,
 	syscall.SYS_SYNC: sysSync, syscall.SYS_SYNC_FILE_RANGE: sysFsync, sysNumSyncfs: sysSyncfs,
-	syscall.SYS_FADVISE64: sysFadvise64, syscall.SYS_READAHEAD: sysFadvise64,
+	syscall.SYS_FADVISE64: sysFadvise64, syscall.SYS_READAHEAD: sysReadahead,
 
 	// Descriptors: control.go, locks.go
 	syscall.SYS_CLOSE: sysClose, sysNumCloseRange: sysCloseRange,
@@ -73,14 +73,14 @@ var table = [tableSize]handler{
 	syscall.SYS_STAT:  sysStat, syscall.SYS_LSTAT: sysLstat, syscall.SYS_FSTAT: sysFstat,
 	syscall.SYS_NEWFSTATAT: sysNewfstatat, sysNumStatx: sysStatx,
 	syscall.SYS_STATFS: sysStatfs, syscall.SYS_FSTATFS: sysFstatfs,
-	syscall.SYS_GETXATTR: sysNoAttribute, syscall.SYS_LGETXATTR: sysNoAttribute, syscall.SYS_FGETXATTR: sysNoAttribute,
-	syscall.SYS_SETXATTR: sysNoAttribute, syscall.SYS_LSETXATTR: sysNoAttribute, syscall.SYS_FSETXATTR: sysNoAttribute,
-	syscall.SYS_LISTXATTR: sysNoAttribute, syscall.SYS_LLISTXATTR: sysNoAttribute, syscall.SYS_FLISTXATTR: sysNoAttribute,
-	syscall.SYS_REMOVEXATTR: sysNoAttribute, syscall.SYS_LREMOVEXATTR: sysNoAttribute, syscall.SYS_FREMOVEXATTR: sysNoAttribute,
+	syscall.SYS_GETXATTR: onAttributes(call.followed, getAttribute), syscall.SYS_LGETXATTR: onAttributes(call.unfollowed, getAttribute), syscall.SYS_FGETXATTR: onAttributes(call.described, getAttribute),
+	syscall.SYS_SETXATTR: onAttributes(call.followed, setAttribute), syscall.SYS_LSETXATTR: onAttributes(call.unfollowed, setAttribute), syscall.SYS_FSETXATTR: onAttributes(call.described, setAttribute),
+	syscall.SYS_LISTXATTR: onAttributes(call.followed, listAttributes), syscall.SYS_LLISTXATTR: onAttributes(call.unfollowed, listAttributes), syscall.SYS_FLISTXATTR: onAttributes(call.described, listAttributes),
+	syscall.SYS_REMOVEXATTR: onAttributes(call.followed, removeAttribute), syscall.SYS_LREMOVEXATTR: onAttributes(call.unfollowed, removeAttribute), syscall.SYS_FREMOVEXATTR: onAttributes(call.described, removeAttribute),
 
 	// Pipes and transfers: pipe.go, transfer.go
 	syscall.SYS_PIPE: sysPipe, syscall.SYS_PIPE2: sysPipe2,
-	syscall.SYS_SENDFILE: sysSendfile, syscall.SYS_SPLICE: sysSplice, sysNumCopyFileRange: sysCopyFileRange,
+	syscall.SYS_SENDFILE: sysSendfile, syscall.SYS_SPLICE: sysSplice, syscall.SYS_TEE: sysTee, syscall.SYS_VMSPLICE: sysVmsplice, sysNumCopyFileRange: sysCopyFileRange,
 	sysNumMemfdCreate: sysMemfdCreate,
 
 	// Sockets: sock.go, sockmsg.go, sockopt.go

@@ -105,6 +105,10 @@ func (t *timerfd) set(to itimerspec, absolute bool) itimerspec {
 		return old
 	}
 	t.due = t.when(to.value, absolute)
+	if time.Until(t.due) <= 0 {
+		t.fire()
+		return old
+	}
 	t.arm()
 	return old
 }
@@ -133,13 +137,18 @@ func (t *timerfd) expire(round uint64) {
 		t.mu.Unlock()
 		return
 	}
+	t.fire()
+	t.mu.Unlock()
+}
+
+// fire counts an expiration. The caller holds t.mu.
+func (t *timerfd) fire() {
 	t.count++
 	if t.interval > 0 {
 		t.repeat()
 	} else {
 		t.due = time.Time{}
 	}
-	t.mu.Unlock()
 	t.watch.notify(readable)
 }
 

@@ -183,24 +183,24 @@ func (r *regular) copyTo(target *regular, from, to, n int64) (done int64, errno 
 // Flags of splice(2).
 const spliceNonblock = 2
 
-// sysSplice moves bytes between a pipe and another descriptor. Between a
-// socket and a pipe it would cost the same copies that reading and writing do,
-// so there it fails with EINVAL, and programs fall back to those.
+// sysSplice moves bytes between a pipe and another descriptor.
 func sysSplice(c call) (uintptr, Errno) {
 	in, errnoIn := open(c.a1)
 	out, errno := open(c.a3)
 	if errno != 0 || errnoIn != 0 {
 		return 0, syscall.EBADF
 	}
-	_, fromPipe := in.object.(*pipeEnd)
-	_, toPipe := out.object.(*pipeEnd)
+	from, fromPipe := in.object.(*pipeEnd)
+	to, toPipe := out.object.(*pipeEnd)
 	switch {
 	case !in.mayRead() || !out.mayWrite():
 		return 0, syscall.EBADF
-	case !fromPipe && !toPipe:
+	case !fromPipe && !toPipe, fromPipe && toPipe && from.pipe == to.pipe:
 		return 0, syscall.EINVAL
 	case fromPipe && c.a2 != 0 || toPipe && c.a4 != 0:
 		return 0, syscall.ESPIPE
+	case out.flags.Load()&syscall.O_APPEND != 0:
+		return 0, syscall.EINVAL
 	}
 	if source, ok := in.object.(*regular); ok {
 		return c.spliceFrom(source, out)
@@ -208,7 +208,142 @@ func sysSplice(c call) (uintptr, Errno) {
 	if target, ok := out.object.(*regular); ok {
 		return c.spliceTo(in, target)
 	}
-	return 0, syscall.EINVAL
+	if c.a2 != 0 || c.a4 != 0 {
+		return 0, syscall.ESPIPE
+	}
+	return c.spliceStreams(in, out, toPipe)
+}
+
+// spliceStreams moves bytes of one stream to another, of which one is a pipe,
+// by way of a buffer. What was read is written, even if that has to wait.
+func (c call) spliceStreams(in, out *file, toPipe bool) (uintptr, Errno) {
+	wait := c.a6&spliceNonblock == 0
+	room := int(min(c.a5, maxPiece))
+	if toPipe {
+		var errno Errno
+		if room, errno = out.room(room, wait); errno != 0 {
+			return 0, errno
+		}
+	} else if out.readiness()&writable == 0 {
+		if !wait || out.nonblocking() {
+			return 0, syscall.EAGAIN
+		}
+	}
+	b := newBounce(address{}, maxPiece)
+	defer b.free()
+	n, errno := in.object.read(b.data[:room])
+	if errno == syscall.EAGAIN && wait {
+		n, errno = in.doRead(b.data[:room])
+	}
+	if errno != 0 || n == 0 {
+		return 0, errno
+	}
+	return out.deliver(b.data[:n])
+}
+
+// room returns how much a pipe takes, of at most most bytes.
+func (f *file) room(most int, wait bool) (int, Errno) {
+	p := f.object.(*pipeEnd).pipe
+	look := func() (n int, errno Errno) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		switch n = min(most, p.ring.space()); {
+		case p.readers == 0:
+			return 0, syscall.EPIPE
+		case n == 0 && most > 0:
+			return 0, syscall.EAGAIN
+		}
+		return n, 0
+	}
+	n, errno := look()
+	if errno != syscall.EAGAIN || !wait || f.nonblocking() {
+		return n, errno
+	}
+	errno = f.retry(&f.writePatience, func() (errno Errno) {
+		n, errno = look()
+		return errno
+	})
+	return n, errno
+}
+
+// deliver writes all of p, waiting where it has to.
+func (f *file) deliver(p []byte) (uintptr, Errno) {
+	done := 0
+	for done < len(p) {
+		n, errno := f.object.write(p[done:])
+		if errno == syscall.EAGAIN {
+			errno = f.retry(&f.writePatience, func() (errno Errno) {
+				n, errno = f.object.write(p[done:])
+				return errno
+			})
+		}
+		if errno != 0 && done == 0 {
+			return 0, errno
+		}
+		if errno != 0 {
+			break
+		}
+		done += n
+	}
+	return uintptr(done), 0
+}
+
+// sysTee copies bytes of one pipe to another, and leaves them there.
+func sysTee(c call) (uintptr, Errno) {
+	in, errnoIn := open(c.a1)
+	out, errno := open(c.a2)
+	if errno != 0 || errnoIn != 0 || !in.mayRead() || !out.mayWrite() {
+		return 0, syscall.EBADF
+	}
+	from, ok := in.object.(*pipeEnd)
+	to, okTo := out.object.(*pipeEnd)
+	if !ok || !okTo || from.pipe == to.pipe {
+		return 0, syscall.EINVAL
+	}
+	wait := c.a4&spliceNonblock == 0
+	room, errno := out.room(int(min(c.a3, maxPiece)), wait)
+	if errno != 0 {
+		return 0, errno
+	}
+	b := newBounce(address{}, maxPiece)
+	defer b.free()
+	n, errno := from.peek(b.data[:room])
+	if errno == syscall.EAGAIN && wait && !in.nonblocking() {
+		errno = in.retry(&in.readPatience, func() (errno Errno) {
+			n, errno = from.peek(b.data[:room])
+			return errno
+		})
+	}
+	if errno != 0 || n == 0 {
+		return 0, errno
+	}
+	return out.deliver(b.data[:n])
+}
+
+// peek copies what is in the pipe.
+func (e *pipeEnd) peek(b []byte) (int, Errno) {
+	e.pipe.mu.Lock()
+	defer e.pipe.mu.Unlock()
+	n := e.pipe.ring.take(b, true)
+	if n == 0 && len(b) > 0 && e.pipe.writers > 0 {
+		return 0, syscall.EAGAIN
+	}
+	return n, 0
+}
+
+// sysVmsplice copies memory into a pipe, or out of it.
+func sysVmsplice(c call) (uintptr, Errno) {
+	f, errno := open(c.a1)
+	if errno != 0 {
+		return 0, errno
+	}
+	if _, ok := f.object.(*pipeEnd); !ok {
+		return 0, syscall.EBADF
+	}
+	if f.mayWrite() {
+		return sysWritev(c)
+	}
+	return sysReadv(c)
 }
 
 func (c call) spliceFrom(source *regular, pipe *file) (uintptr, Errno) {
@@ -247,7 +382,8 @@ func (c call) spliceTo(pipe *file, target *regular) (uintptr, Errno) {
 // sysMemfdCreate makes a file without a name.
 func sysMemfdCreate(c call) (uintptr, Errno) {
 	const cloexec, sealing, noexec, exec = 1, 2, 8, 16
-	if _, errno := text(c.address(c.a1), 250); errno == syscall.ENAMETOOLONG {
+	name, errno := text(c.address(c.a1), 250)
+	if errno == syscall.ENAMETOOLONG {
 		return 0, syscall.EINVAL
 	} else if errno != 0 {
 		return 0, errno
@@ -256,10 +392,13 @@ func sysMemfdCreate(c call) (uintptr, Errno) {
 		return 0, syscall.EINVAL
 	}
 	node := tree.NewUnnamed(0o777)
+	if c.a2&sealing != 0 {
+		node.Unseal()
+	}
 	flags := uintptr(syscall.O_RDWR)
 	if c.a2&cloexec != 0 {
 		flags |= syscall.O_CLOEXEC
 	}
-	f, _ := newRegular(fs.Opened{Node: node}, flags)
+	f, _ := newRegular(fs.Opened{Node: node, Name: "memfd:" + name}, flags|oLargefile)
 	return install(f, flags)
 }

@@ -117,7 +117,6 @@ func (u *unix) takePacket(m *message) int {
 	}
 	switch {
 	case u.typ != syscall.SOCK_DGRAM:
-		m.outFlags |= msgEOR
 	case p.from != "": // a sender without a name has no address
 		m.name = encodeUnix(&m.room, p.from)
 	}

@@ -218,22 +218,63 @@ func sysPwritev(c call) (uintptr, Errno) {
 	})
 }
 
+// Flags of preadv2(2).
+const (
+	rwfHighPriority = 1 << iota
+	rwfDataSync
+	rwfSync
+	rwfNoWait
+	rwfAppend
+)
+
 func sysPreadv2(c call) (uintptr, Errno) {
 	switch {
-	case c.a6 != 0:
+	case c.a6&^(rwfHighPriority|rwfNoWait) != 0:
 		return 0, syscall.EOPNOTSUPP
-	case c.a4 == failed:
+	case int64(c.a4) == -1:
 		return sysReadv(c)
 	}
 	return sysPreadv(c)
 }
 
 func sysPwritev2(c call) (uintptr, Errno) {
-	switch {
-	case c.a6 != 0:
+	if c.a6&^(rwfHighPriority|rwfDataSync|rwfSync|rwfNoWait|rwfAppend) != 0 {
 		return 0, syscall.EOPNOTSUPP
-	case c.a4 == failed:
+	}
+	n, errno := c.pwritev2()
+	if errno == 0 && c.a6&(rwfDataSync|rwfSync) != 0 {
+		_, errno = fsync(c.a1, c.a6&rwfSync == 0)
+	}
+	return n, errno
+}
+
+func (c call) pwritev2() (uintptr, Errno) {
+	f, errno := open(c.a1)
+	if errno != 0 {
+		return 0, errno
+	}
+	r, ok := f.object.(*regular)
+	switch {
+	case c.a6&rwfAppend != 0 && ok:
+		return c.appendv(r)
+	case int64(c.a4) == -1:
 		return sysWritev(c)
 	}
 	return sysPwritev(c)
+}
+
+// appendv writes at the end of a file, wherever the offset is.
+func (c call) appendv(r *regular) (uintptr, Errno) {
+	if !r.mayWrite() {
+		return 0, syscall.EBADF
+	}
+	v := newVectors()
+	defer v.free()
+	if errno := v.load(c.address(c.a2), c.a3); errno != 0 {
+		return 0, errno
+	}
+	return v.write(func(p []byte) (int, Errno) {
+		n, _, errno := r.node.WriteAt(p, 0, true)
+		return n, errno
+	})
 }

@@ -194,7 +194,8 @@ func (s *Space) Mapped(addr, size uintptr, prot Prot) bool {
 	if addr+size < addr {
 		return false
 	}
-	if addr >= DirectMap || addr >= s.image.start && addr+size <= s.image.end {
+	memory := DirectMap + s.frames.count<<pageShift
+	if addr >= DirectMap && addr+size <= memory || addr >= s.image.start && addr+size <= s.image.end {
 		return true // ours: the image's data and the boot's stack are always there
 	}
 	s.mu.Lock()

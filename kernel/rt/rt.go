@@ -100,10 +100,16 @@ func dispatch(f *cpu.Frame) {
 		exitThread()
 	case 62:
 		f.AX = kill(int(a), int(b))
+	case 36:
+		f.AX = getitimer(a, b)
 	case 72:
 		f.AX = fcntl(a, b)
 	case 98:
 		f.AX = getrusage(int(a), b)
+	case 96:
+		f.AX = gettimeofday(a, b)
+	case 201:
+		f.AX = unixTime(a)
 	case 95:
 		f.AX = umask(a)
 	case 102, 104, 107, 108, 110:
@@ -127,7 +133,7 @@ func dispatch(f *cpu.Frame) {
 	case 228:
 		f.AX = clockGettime(a, b)
 	case 229:
-		f.AX = clockGetres(b)
+		f.AX = clockGetres(a, b)
 	case 230:
 		f.AX = clockNanosleep(a, b, c)
 	case 231:
@@ -351,22 +357,83 @@ var refused atomic.Uint32
 
 func exitThread() { sched.Threads.Exit() }
 
-// getrusage reports CPU time; the rest of struct rusage is zero.
+// mostUsed is the most memory that was in use when somebody asked, in bytes.
+var mostUsed atomic.Uint64
+
+// getrusage reports CPU time and the most memory that was seen in use; the
+// rest of struct rusage is zero. There are no children.
 func getrusage(who int, addr uintptr) uint64 {
-	const size, thread = 144, 1
+	const size, maxRSS = 144, 32
+	const self, children, thread = 0, -1, 1
 	if !mayWrite(addr, size) {
 		return fail(eFAULT)
 	}
-	cpu.Zero(addr, size)
 	var ns int64
-	if who == thread {
-		ns = sched.Threads.ThreadTime()
-	} else {
+	switch int32(who) {
+	case self:
 		ns = sched.Threads.ProcessTime()
+	case thread:
+		ns = sched.Threads.ThreadTime()
+	case children:
+		cpu.Zero(addr, size)
+		return 0
+	default:
+		return fail(eINVAL)
 	}
+	total, free := mm.Memory.Stats()
+	used := uint64(total - free)
+	if used > mostUsed.Load() {
+		mostUsed.Store(used)
+	}
+	cpu.Zero(addr, size)
 	cpu.Store64(addr, uint64(ns/1e9))
 	cpu.Store64(addr+8, uint64(ns%1e9/1000))
+	cpu.Store64(addr+maxRSS, mostUsed.Load()/1024)
 	return 0
+}
+
+// getitimer: no timer runs but the profiler's, which nobody asks for.
+func getitimer(which, addr uintptr) uint64 {
+	const size = 32
+	switch {
+	case which > 2:
+		return fail(eINVAL)
+	case !mayWrite(addr, size):
+		return fail(eFAULT)
+	}
+	cpu.Zero(addr, size)
+	return 0
+}
+
+// gettimeofday writes the wall clock as a struct timeval; time zones are none.
+func gettimeofday(addr, zone uintptr) uint64 {
+	if addr != 0 {
+		if !mayWrite(addr, 16) {
+			return fail(eFAULT)
+		}
+		ns := clock.Wall()
+		cpu.Store64(addr, uint64(ns/1e9))
+		cpu.Store64(addr+8, uint64(ns%1e9/1000))
+	}
+	if zone != 0 {
+		if !mayWrite(zone, 8) {
+			return fail(eFAULT)
+		}
+		cpu.Store64(zone, 0)
+	}
+	return 0
+}
+
+// unixTime is time(2).
+func unixTime(addr uintptr) uint64 {
+	seconds := uint64(clock.Wall() / 1e9)
+	if addr != 0 {
+		if !mayWrite(addr, 8) {
+			return fail(eFAULT)
+		}
+		cpu.Store64(addr, seconds)
+	}
+	return seconds
 }
 
 // splitTime writes nanoseconds as a struct timespec.
@@ -380,9 +447,9 @@ func clockGettime(id, addr uintptr) uint64 {
 		return fail(eFAULT)
 	}
 	switch id {
-	case 0, 5:
+	case 0, 5, 8, 11: // CLOCK_TAI too: nobody has told of leap seconds
 		splitTime(addr, clock.Wall())
-	case 1, 4, 6, 7:
+	case 1, 4, 6, 7, 9:
 		splitTime(addr, clock.Now())
 	case 2:
 		splitTime(addr, sched.Threads.ProcessTime())
@@ -394,7 +461,11 @@ func clockGettime(id, addr uintptr) uint64 {
 	return 0
 }
 
-func clockGetres(addr uintptr) uint64 {
+func clockGetres(id, addr uintptr) uint64 {
+	const last = 11
+	if id > last || id == 10 {
+		return fail(eINVAL)
+	}
 	if addr != 0 {
 		if !mayWrite(addr, 16) {
 			return fail(eFAULT)

@@ -248,7 +248,7 @@ func renames() {
 		file("w/d/x", "x")
 		os.Symlink("f", "w/l")
 	}
-	for _, flags := range []uint{0, unix.RENAME_NOREPLACE, unix.RENAME_EXCHANGE, unix.RENAME_WHITEOUT, 3, 8} {
+	for _, flags := range []uint{0, unix.RENAME_NOREPLACE, unix.RENAME_EXCHANGE, 3, 8} {
 		for _, r := range [][2]string{
 			{"f", "g"}, {"f", "new"}, {"f", "f"}, {"f", "d"}, {"d", "f"}, {"d", "e"}, {"e", "d"}, {"d", "d/sub/y"}, {"d", "new"},
 			{"none", "g"}, {"l", "f"}, {"f", "l"}, {"f", "new/"}, {"d", "new/"}, {"f/", "new"}, {"d/", "e/"}, {"f", "d/sub/z"},

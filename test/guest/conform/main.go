@@ -46,7 +46,14 @@ func main() {
 			os.Exit(1)
 		}
 		group = g.name
-		g.do()
+		within(func() {
+			defer func() {
+				if r := recover(); r != nil {
+					say("panic", r)
+				}
+			}()
+			g.do()
+		})
 	}
 	fmt.Println("done")
 }
