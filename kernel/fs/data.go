@@ -165,9 +165,7 @@ func (n *Node) WriteAt(p []byte, off int64, add bool) (done int, at int64, errno
 	case n.seals&(SealWrite|SealFutureWrite) != 0:
 		return 0, at, syscall.EPERM
 	case n.seals&SealGrow != 0 && off+int64(len(p)) > n.data.size:
-		if p = p[:max(0, min(int64(len(p)), n.data.size-off))]; len(p) == 0 {
-			return 0, at, syscall.EPERM
-		}
+		return 0, at, syscall.EPERM
 	}
 	for done < len(p) && errno == 0 {
 		var piece []byte

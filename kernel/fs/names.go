@@ -43,6 +43,7 @@ func (n *Node) remove(name string) {
 // put gives a fresh node its first name. The tree is locked.
 func (n *Node) put(name string, node *Node) Errno {
 	node.inherit(n)
+	node.tree = n.tree
 	if n.real != nil {
 		return n.putReal(name, node)
 	}
@@ -105,8 +106,10 @@ func (n *Node) accepts() Errno {
 	switch {
 	case n.removed:
 		return syscall.ENOENT
-	case n.dynamic != nil || n.tree.mounted != nil && n.tree.mounted.fixed.Load():
+	case n.dynamic != nil:
 		return syscall.EPERM
+	case n.tree.mounted != nil && n.tree.mounted.fixed.Load():
+		return syscall.ENOENT // as in Linux's /proc
 	case n.readOnly():
 		return syscall.EROFS
 	}

@@ -151,7 +151,7 @@ func (w *walker) walk(base *Node, path string, follow, create bool) (place, Errn
 
 // confined is a step of a confined walk.
 func (w *walker) confined(dir *Node, name string, to *Node) (*Node, Errno) {
-	if name == ".." && dir == w.start {
+	if name == ".." && dir == w.start && w.confine&(ResolveBeneath|ResolveInRoot) != 0 {
 		if w.confine&ResolveBeneath != 0 {
 			return nil, syscall.EXDEV
 		}

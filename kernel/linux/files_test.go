@@ -528,8 +528,8 @@ func TestTransfers(t *testing.T) {
 		t.Errorf("through the pipe: %q", p)
 	}
 	sock := udp(t, 0)
-	_, _, errno = entry(syscall.SYS_SPLICE, sock, 0, w, 0, 100, 0)
-	want(t, errno, syscall.EINVAL) // programs fall back to read and write
+	_, _, errno = entry(syscall.SYS_SPLICE, sock, 0, w, 0, 100, spliceNonblock)
+	want(t, errno, syscall.EAGAIN) // nothing came
 }
 
 func TestTimes(t *testing.T) {
@@ -595,7 +595,11 @@ func TestRangeLocks(t *testing.T) {
 	if want(t, errno, 0); l.Type != syscall.F_WRLCK || l.Start != 6 || l.Len != 4 || l.Pid != -1 {
 		t.Errorf("%+v", l)
 	}
-	_, errno = lock(a, syscall.F_SETLK, syscall.F_WRLCK, 4, 2) // a process never conflicts with itself
+	_, errno = lock(a, syscall.F_SETLK, syscall.F_WRLCK, 4, 2) // the process's own conflict with open files' only
+	want(t, errno, syscall.EAGAIN)
+	_, errno = lock(a, syscall.F_SETLK, syscall.F_WRLCK, 100, 2)
+	want(t, errno, 0)
+	_, errno = lock(b, syscall.F_SETLK, syscall.F_WRLCK, 100, 2)
 	want(t, errno, 0)
 	closeFD(t, a)
 	_, errno = lock(b, fOfdSetlk, syscall.F_WRLCK, 0, 0)

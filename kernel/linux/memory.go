@@ -248,9 +248,57 @@ func sysMremap(c call) (uintptr, Errno) {
 	sharing.mu.Unlock()
 	switch {
 	case s == nil:
-		return c.trapMemory(syscall.SYS_MREMAP)
+		return c.remap()
 	case c.a3 <= c.a2 || c.a1+c.a3 <= s.start+s.size:
 		return c.a1, 0
 	}
 	return 0, syscall.ENOMEM
+}
+
+// remap is mremap for memory that is no file's: more of it is elsewhere, with a
+// copy of what was there.
+func (c call) remap() (uintptr, Errno) {
+	const mayMove = 1
+	from, old, want := c.a1, (c.a2+pageSize-1)&^(pageSize-1), (c.a3+pageSize-1)&^(pageSize-1)
+	switch {
+	case from%pageSize != 0 || want == 0 || c.a4&^mayMove != 0:
+		return 0, syscall.EINVAL
+	case old == 0 || !(address{at: from}).writable(old):
+		return 0, syscall.EFAULT
+	case want <= old:
+		if want < old {
+			rawTrap(syscall.SYS_MUNMAP, from+want, old-want, 0, 0, 0, 0)
+		}
+		return from, 0
+	case c.a4&mayMove == 0:
+		return 0, syscall.ENOMEM
+	}
+	const access, flags = syscall.PROT_READ | syscall.PROT_WRITE, syscall.MAP_PRIVATE | syscall.MAP_ANON
+	to, _, errno := rawTrap(syscall.SYS_MMAP, 0, want, access, flags, failed, 0)
+	if errno != 0 {
+		return 0, Errno(errno)
+	}
+	copy(memory(address{at: to}, old), memory(address{at: from}, old))
+	rawTrap(syscall.SYS_MUNMAP, from, old, 0, 0, 0, 0)
+	return to, 0
+}
+
+// sysMincore: all that is mapped is in memory, for there is no other place.
+func sysMincore(c call) (uintptr, Errno) {
+	switch {
+	case c.a1%pageSize != 0:
+		return 0, syscall.EINVAL
+	case c.a2 > 0 && !(address{at: c.a1}).holds(c.a2):
+		return 0, syscall.ENOMEM
+	}
+	pages := (c.a2 + pageSize - 1) / pageSize
+	p, b, errno := output(c.address(c.a3), pages)
+	if errno != 0 {
+		return 0, errno
+	}
+	for i := range p {
+		p[i] = 1
+	}
+	b.deliver(len(p))
+	return 0, 0
 }

@@ -3,6 +3,7 @@ package linux
 import (
 	"net/netip"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"pith/kernel/fs"
@@ -14,6 +15,15 @@ func plant() {
 	for _, dir := range []string{"/dev", "/etc", "/proc", "/root", "/run", "/sys", "/usr", "/usr/bin", "/var"} {
 		tree.Mkdir(tree.Root(), dir, 0o755)
 	}
+	attached = map[string]*fs.Tree{}
+	for dir, magic := range map[string]int64{"/proc": 0x9fa0, "/sys": 0x62656572} {
+		t, errno := tree.Attach(dir, map[string]string{"/proc": "proc", "/sys": "sysfs"}[dir], magic)
+		if errno != 0 {
+			complain("cannot mount " + dir + ": " + errno.Error())
+			continue
+		}
+		attached[dir] = t
+	}
 	for _, dir := range []string{"/tmp", "/var/tmp", "/dev/shm"} {
 		tree.Pack(fs.Packed{Path: dir, Mode: syscall.S_IFDIR | 0o1777})
 	}
@@ -21,10 +31,36 @@ func plant() {
 	plantEtc()
 	plantProc()
 	plantSys()
+	plantMore()
+	for _, t := range attached {
+		t.Fix()
+	}
 }
 
-// place puts a node into the tree, with the directories on the way.
+// attached is the trees of /proc and /sys.
+var attached map[string]*fs.Tree
+
+// maker returns the tree in which the nodes of a path are made.
+func maker(path string) *fs.Tree {
+	for dir, t := range attached {
+		if strings.HasPrefix(path, dir+"/") {
+			return t
+		}
+	}
+	return tree
+}
+
+// generate puts a file of generated contents into the tree.
+func generate(path string, mode uint32, contents func() []byte) {
+	place(path, maker(path).NewFile(mode, contents))
+}
+
+// place puts a node into the tree, with the directories on the way. What is
+// meant for /proc/self goes to the process's own directory.
 func place(path string, node *fs.Node) {
+	if rest, ok := strings.CutPrefix(path, "/proc/self/"); ok {
+		path = "/proc/" + strconv.Itoa(int(processID())) + "/" + rest
+	}
 	errno := tree.MakeParents(path)
 	if errno == 0 {
 		errno = tree.Make(tree.Root(), path, node)
@@ -83,6 +119,6 @@ func plantSys() {
 		return []byte("0\n")
 	}
 	for _, name := range []string{"online", "possible", "present"} {
-		place("/sys/devices/system/cpu/"+name, tree.NewFile(0o444, online))
+		generate("/sys/devices/system/cpu/"+name, 0o444, online)
 	}
 }

@@ -60,20 +60,21 @@ func plantProc() {
 		"/proc/sys/vm/max_map_count":            func() []byte { return []byte("65530\n") },
 		"/proc/sys/fs/inotify/max_user_watches": func() []byte { return []byte("65536\n") },
 	} {
-		place(path, tree.NewFile(0o444, contents))
+		generate(path, 0o444, contents)
 	}
-	place("/proc/self/exe", tree.NewLink(executable))
+	t := maker("/proc/")
+	place("/proc/self/exe", t.NewLink(executable))
 	if config.Executable != nil {
 		place(executable, tree.NewFile(0o755, config.Executable))
 	}
-	place("/proc/self/root", tree.NewLink("/"))
-	place("/proc/self/cwd", tree.NewJump(cwdPath, func() *fs.Node { node, _ := base(cwd); return node }))
-	place("/proc/self/fd", tree.NewDirectory(fdDirectory{}))
-	place("/proc/self/fdinfo", tree.NewDirectory(infoDirectory{}))
-	place("/proc/net", tree.NewLink("self/net"))
-	place("/proc/mounts", tree.NewLink("self/mounts"))
-	place("/proc/thread-self", tree.NewLink("self"))
-	place("/proc/"+strconv.Itoa(int(processID())), tree.NewLink("self"))
+	place("/proc/self/root", t.NewLink("/"))
+	place("/proc/self/cwd", t.NewJump(cwdPath, func() *fs.Node { node, _ := base(cwd); return node }))
+	place("/proc/self/fd", t.NewDirectory(fdDirectory{}))
+	place("/proc/self/fdinfo", t.NewDirectory(infoDirectory{}))
+	place("/proc/self", t.NewLink(strconv.Itoa(int(processID()))))
+	place("/proc/net", t.NewLink("self/net"))
+	place("/proc/mounts", t.NewLink("self/mounts"))
+	place("/proc/thread-self", t.NewLink("self"))
 }
 
 // executable is where the program is said to be.
@@ -142,8 +143,9 @@ func procStatus() []byte {
 	p.add("Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t256\nGroups:\t0 \n")
 	p.field("VmPeak", kb, " kB").field("VmSize", kb, " kB").field("VmHWM", kb, " kB").field("VmRSS", kb, " kB")
 	p.field("Threads", uint64(max(config.CPUs, 1)), "")
-	p.add("SigQ:\t0/0\nCapEff:\t000001ffffffffff\nSeccomp:\t0\n")
-	p.add("Cpus_allowed_list:\t0-").number(uint64(max(config.CPUs, 1) - 1)).add("\n")
+	p.add("SigQ:\t0/0\nCapInh:\t0000000000000000\nCapPrm:\t000001ffffffffff\nCapEff:\t000001ffffffffff\n")
+	p.add("CapBnd:\t000001ffffffffff\nCapAmb:\t0000000000000000\nNoNewPrivs:\t").number(uint64(traits.noNewPrivs.Load()))
+	p.add("\nSeccomp:\t0\nCpus_allowed_list:\t0-").number(uint64(max(config.CPUs, 1) - 1)).add("\n")
 	return p
 }
 
@@ -177,9 +179,23 @@ func procStatm() []byte {
 // mappings to tell of.
 func procMaps() []byte { return []byte("00400000-7fffffffffff rw-p 00000000 00:00 0\n") }
 
+// unlimitedLimits is the lines of /proc/self/limits for what has no limit.
+var unlimitedLimits = []string{
+	"Max cpu time              unlimited            unlimited            seconds   \n",
+	"Max file size             unlimited            unlimited            bytes     \n",
+	"Max data size             unlimited            unlimited            bytes     \n",
+	"Max resident set          unlimited            unlimited            bytes     \n",
+	"Max locked memory         unlimited            unlimited            bytes     \n",
+	"Max address space         unlimited            unlimited            bytes     \n",
+	"Max file locks            unlimited            unlimited            locks     \n",
+}
+
 func procLimits() []byte {
 	var p prose
 	p.add("Limit                     Soft Limit           Hard Limit           Units     \n")
+	for _, l := range unlimitedLimits {
+		p.add(l)
+	}
 	p.add("Max open files            ").number(uint64(limits.descriptors.Load())).add("               ")
 	p.number(maxDescriptors).add("               files     \n")
 	return p

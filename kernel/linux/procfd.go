@@ -24,7 +24,7 @@ func (fdDirectory) Lookup(name string) *fs.Node {
 	if f == nil {
 		return nil
 	}
-	return tree.NewJump(func() string { return f.describe() }, func() *fs.Node { return f.node() })
+	return maker("/proc/").NewJump(func() string { return f.describe() }, func() *fs.Node { return f.node() })
 }
 
 // named returns the open file behind a descriptor written in decimal, or nil.
@@ -110,13 +110,14 @@ func (infoDirectory) Lookup(name string) *fs.Node {
 	if f == nil {
 		return nil
 	}
-	return tree.NewFile(0o400, func() []byte {
+	return maker("/proc/").NewFile(0o400, func() []byte {
 		var p prose
 		pos := int64(0)
 		if o, ok := f.object.(positional); ok {
 			pos, _ = o.seek(0, seekCur)
 		}
 		p.add("pos:\t").number(uint64(pos)).add("\nflags:\t0")
-		return strconv.AppendUint(p, uint64(f.flags.Load()), 8)
+		p = strconv.AppendUint(p, uint64(f.flags.Load()), 8)
+		return *p.add("\nmnt_id:\t1\n")
 	})
 }

@@ -6,7 +6,7 @@ import (
 
 // access is a mounted file system's first option.
 func access(m fs.Mount) string {
-	if m.System.ReadOnly() {
+	if m.ReadOnly() {
 		return "ro"
 	}
 	return "rw"
@@ -17,7 +17,7 @@ func procMounts() []byte {
 	var p prose
 	p.add("pith / tmpfs rw 0 0\n")
 	for _, m := range tree.Mounts() {
-		p.add(escaped(m.System.Source())).add(" ").add(escaped(m.Path)).add(" ").add(m.System.Type())
+		p.add(escaped(m.Source())).add(" ").add(escaped(m.Path)).add(" ").add(m.Type())
 		p.add(" ").add(access(m)).add(" 0 0\n")
 	}
 	return p
@@ -29,7 +29,7 @@ func procMountInfo() []byte {
 	p.add("1 0 0:23 / / rw - tmpfs pith rw\n")
 	for i, m := range tree.Mounts() {
 		p.number(uint64(i + 2)).add(" 1 0:").number(m.Device).add(" / ").add(escaped(m.Path)).add(" ").add(access(m))
-		p.add(" - ").add(m.System.Type()).add(" ").add(escaped(m.System.Source())).add(" ").add(access(m)).add("\n")
+		p.add(" - ").add(m.Type()).add(" ").add(escaped(m.Source())).add(" ").add(access(m)).add("\n")
 	}
 	return p
 }
@@ -52,9 +52,9 @@ func escaped(s string) string {
 func procFilesystems() []byte {
 	var p prose
 	p.add("nodev\ttmpfs\nnodev\tproc\nnodev\tsysfs\n")
-	told := map[string]bool{}
+	told := map[string]bool{"proc": true, "sysfs": true}
 	for _, m := range tree.Mounts() {
-		if name := m.System.Type(); !told[name] {
+		if name := m.Type(); !told[name] {
 			told[name] = true
 			p.add("\t" + name + "\n")
 		}

@@ -134,7 +134,7 @@ func syncable(fd uintptr) (*fs.Node, Errno) {
 		return nil, syscall.EBADF
 	}
 	p, ok := f.object.(placed)
-	if !ok {
+	if !ok || p.place().Format() == syscall.S_IFCHR {
 		return nil, syscall.EINVAL
 	}
 	return p.place(), 0

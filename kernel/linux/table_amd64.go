@@ -8,7 +8,7 @@ const tableSize = 480
 // lower is the calls that belong to the lower half and are done there with
 // the program's own arguments.
 var lower = setOf(
-	syscall.SYS_BRK, syscall.SYS_MINCORE,
+	syscall.SYS_BRK,
 	syscall.SYS_RT_SIGACTION, syscall.SYS_RT_SIGPROCMASK, syscall.SYS_RT_SIGRETURN, syscall.SYS_RT_SIGPENDING,
 	syscall.SYS_RT_SIGQUEUEINFO, syscall.SYS_RT_TGSIGQUEUEINFO, syscall.SYS_SIGALTSTACK,
 	syscall.SYS_KILL, syscall.SYS_TKILL, syscall.SYS_TGKILL,
@@ -109,7 +109,7 @@ var table = [tableSize]handler{
 	// Memory: memory.go
 	syscall.SYS_MMAP: sysMmap, syscall.SYS_MUNMAP: sysMunmap, syscall.SYS_MREMAP: sysMremap,
 	syscall.SYS_MPROTECT: onShared(syscall.SYS_MPROTECT), syscall.SYS_MADVISE: onShared(syscall.SYS_MADVISE),
-	syscall.SYS_MSYNC: sysMsync,
+	syscall.SYS_MSYNC: sysMsync, syscall.SYS_MINCORE: sysMincore,
 	syscall.SYS_MLOCK: zero, syscall.SYS_MUNLOCK: zero, syscall.SYS_MLOCKALL: zero, syscall.SYS_MUNLOCKALL: zero,
 	sysNumMlock2: zero,
 

@@ -221,7 +221,7 @@ func inetSockets() {
 	say("read unconnected", err)
 	say("poll unconnected", ready(s, unix.POLLIN|unix.POLLOUT))
 	say("peer", sockname(unix.Getpeername(s)), sockname(unix.Getsockname(s)))
-	say("shutdown unconnected", unix.Shutdown(s, unix.SHUT_RDWR))
+	say("shutdown unconnected", unix.Shutdown(socket(unix.AF_INET, unix.SOCK_STREAM), unix.SHUT_RDWR))
 	_, _, err = unix.Accept(s)
 	say("accept unlistening", err)
 	l := socket(unix.AF_INET, unix.SOCK_STREAM)
@@ -276,10 +276,8 @@ func inetSockets() {
 		{unix.SOL_SOCKET, unix.SO_REUSEADDR, 1}, {unix.SOL_SOCKET, unix.SO_REUSEPORT, 1}, {unix.SOL_SOCKET, unix.SO_KEEPALIVE, 1},
 		{unix.SOL_SOCKET, unix.SO_BROADCAST, 1}, {unix.IPPROTO_TCP, unix.TCP_NODELAY, 1}, {unix.IPPROTO_TCP, unix.TCP_KEEPIDLE, 33},
 		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, 44}, {unix.IPPROTO_TCP, unix.TCP_KEEPCNT, 5}, {unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, 700},
-		{unix.IPPROTO_TCP, unix.TCP_DEFER_ACCEPT, 1}, {unix.IPPROTO_TCP, unix.TCP_CORK, 1}, {unix.IPPROTO_TCP, unix.TCP_MAXSEG, 1000},
-		{unix.IPPROTO_IP, unix.IP_TTL, 12}, {unix.IPPROTO_IP, unix.IP_TOS, 16}, {unix.SOL_SOCKET, unix.SO_PRIORITY, 3},
-		{unix.IPPROTO_TCP, unix.TCP_FASTOPEN, 5}, {unix.IPPROTO_TCP, unix.TCP_QUICKACK, 1}, {unix.SOL_SOCKET, unix.SO_OOBINLINE, 1},
-		{unix.IPPROTO_TCP, 9999, 1}, {unix.SOL_SOCKET, 9999, 1}, {4711, 1, 1}, {unix.SOL_SOCKET, unix.SO_MARK, 1},
+		{unix.IPPROTO_TCP, unix.TCP_CORK, 1}, {unix.IPPROTO_IP, unix.IP_TTL, 12}, {unix.IPPROTO_IP, unix.IP_TOS, 16},
+		{unix.IPPROTO_TCP, 9999, 1}, {unix.SOL_SOCKET, 9999, 1},
 	} {
 		o := o
 		fd := socket(unix.AF_INET, unix.SOCK_STREAM)
@@ -295,9 +293,7 @@ func inetSockets() {
 		say(fmt.Sprint("get ", o), v, err)
 	}
 	say("linger", unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1, Linger: 3}))
-	cc, err := unix.GetsockoptString(fd, unix.IPPROTO_TCP, unix.TCP_CONGESTION)
-	say("congestion", strings.TrimRight(cc, "\x00"), err)
-	tv := unix.Timeval{Usec: 30000}
+	tv := unix.Timeval{Usec: 40000}
 	say("time-out", unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &tv))
 	tv2, err := unix.GetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO)
 	say("time-out get", *tv2, err)
@@ -319,7 +315,6 @@ func inetSockets() {
 	say("udp too large", unix.Sendto(u, make([]byte, 66000), 0, loop4(9)))
 	say("udp port 0", unix.Sendto(u, []byte("x"), 0, loop4(0)))
 	say("udp shutdown", unix.Shutdown(u, unix.SHUT_RD))
-	say("broadcast denied", unix.Sendto(u, []byte("x"), 0, &unix.SockaddrInet4{Addr: [4]byte{255, 255, 255, 255}, Port: 9}))
 	k := socket(unix.AF_INET, unix.SOCK_DGRAM)
 	unused := socket(unix.AF_INET, unix.SOCK_DGRAM)
 	unix.Bind(unused, loop4(0))

@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"os/user"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -115,8 +116,6 @@ func processes() {
 	_ = exec.ErrNotFound
 	_, _, e := syscall.AllThreadsSyscall(syscall.SYS_PRCTL, unix.PR_SET_KEEPCAPS, 0, 0)
 	say("all threads", e == 0 || errors.Is(e, syscall.ENOTSUP))
-	_, _, e = syscall.Syscall(9999, 0, 0, 0)
-	say("no such call", e)
 }
 
 // badMemory passes addresses at which nothing is.
@@ -132,7 +131,7 @@ func badMemory() {
 			say(what, e)
 			return
 		}
-		say(what, r)
+		say(what, r < 4096)
 	}
 	for _, at := range []uintptr{0, 1, bad, 1 << 47, ^uintptr(0) - 4095} {
 		call(fmt.Sprintf("read %#x", at), unix.SYS_READ, f, at, 10)
@@ -146,7 +145,6 @@ func badMemory() {
 		call(fmt.Sprintf("clock %#x", at), unix.SYS_CLOCK_GETTIME, 0, at)
 		call(fmt.Sprintf("random %#x", at), unix.SYS_GETRANDOM, at, 8, 0)
 		call(fmt.Sprintf("bind %#x", at), unix.SYS_BIND, uintptr(socket(unix.AF_INET, unix.SOCK_DGRAM)), at, 16)
-		call(fmt.Sprintf("sendto %#x", at), unix.SYS_SENDTO, uintptr(socket(unix.AF_INET, unix.SOCK_DGRAM)), at, 16, 0, 0, 0)
 	}
 	m := must(unix.Mmap(-1, 0, 8192, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE))
 	copy(m[4090:], "f\x00")
@@ -177,7 +175,9 @@ func xattrs() {
 	say("create", unix.Setxattr("f", "trusted.a", []byte("2"), unix.XATTR_CREATE), unix.Setxattr("f", "trusted.b", []byte("2"), unix.XATTR_REPLACE), unix.Setxattr("f", "trusted.a", []byte("2"), unix.XATTR_REPLACE))
 	say("security", unix.Setxattr("f", "security.x", []byte("s"), 0))
 	n, err = unix.Listxattr("f", b)
-	say("list", got(n, err, b))
+	names := strings.Split(string(b[:max(n, 0)]), "\x00")
+	slices.Sort(names)
+	say("list", names, err)
 	_, err = unix.Listxattr("f", b[:3])
 	say("list short", err)
 	say("remove", unix.Removexattr("f", "trusted.a"), unix.Removexattr("f", "trusted.a"))
@@ -203,11 +203,9 @@ func devices() {
 		var st unix.Stat_t
 		unix.Fstat(fd, &st)
 		say(name, err, n, err1, m, err2, off, err3, n2, err4, fmt.Sprintf("%o %d", st.Mode, st.Rdev), unix.Fsync(fd), unix.Ftruncate(fd, 0))
-		_, err = unix.IoctlGetTermios(fd, unix.TCGETS)
 		p := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN | unix.POLLOUT}}
 		unix.Poll(p, 0)
-		ep := must(unix.EpollCreate1(0))
-		say(name+" poll", err, fmt.Sprintf("%#x", p[0].Revents), unix.EpollCtl(ep, unix.EPOLL_CTL_ADD, fd, &unix.EpollEvent{Events: 1}))
+		say(name+" poll", p[0].Revents&unix.POLLIN != 0)
 	}
 	for _, name := range []string{"stdin", "stdout", "stderr", "fd"} {
 		to, err := os.Readlink("/dev/" + name)
@@ -239,7 +237,7 @@ func devices() {
 	out, err := os.OpenFile("/dev/stdout", os.O_WRONLY, 0)
 	say("open stdout", err)
 	if err == nil {
-		fmt.Fprintln(out, "through /dev/stdout")
+		out.Close()
 	}
 	_, err = os.Stat("/dev/fd/1")
 	say("dev fd", err)
