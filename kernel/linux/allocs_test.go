@@ -3,6 +3,7 @@ package linux
 import (
 	"syscall"
 	"testing"
+	_ "unsafe" // for go:linkname
 )
 
 // noescape declarations as the builder writes them into package syscall.

@@ -15,10 +15,9 @@ func main() {
 	check(os.MkdirAll(dir, 0o755))
 	name := dir + "/file"
 	check(os.WriteFile(name, make([]byte, 4096), 0o644))
-	f, err := os.OpenFile(name, os.O_RDWR, 0)
+	fd, err := syscall.Open(name, syscall.O_RDWR, 0)
 	check(err)
 	buf := make([]byte, 128)
-	fd := int(f.Fd())
 	measure("open and close", func() {
 		fd, err := syscall.Open(name, syscall.O_RDONLY, 0)
 		check(err)
