@@ -40,6 +40,7 @@ func start() {
 	boot.Stamp(9, "network")
 	m.listenControl()
 	m.sendAtEnd()
+	listenButton(boot.Here.Info.Button)
 }
 
 func (m *machine) startLinux() {

@@ -73,6 +73,12 @@ type Terminal interface {
 	Resize(Window) error
 }
 
+// Button is what a Running can be asked for whose board may have a power button.
+type Button interface {
+	// PressButton presses it. A Pith image takes that for SIGTERM.
+	PressButton() error
+}
+
 // Card is one network card, ready to be plugged in.
 type Card struct {
 	Link pith.Link // MAC and the configuration that the guest is given

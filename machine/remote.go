@@ -30,6 +30,12 @@ func (r Remote) Signal(number int) error {
 	return err
 }
 
+// PressButton presses the machine's power button.
+func (r Remote) PressButton() error {
+	_, err := r.ask(context.Background(), "button")
+	return err
+}
+
 // Kill ends the machine at once, also one whose supervisor does not answer.
 func (r Remote) Kill() error {
 	if _, err := r.ask(context.Background(), "kill"); err == nil {
@@ -69,6 +75,22 @@ func (r Remote) Stop(ctx context.Context, grace time.Duration) (killed bool, err
 	if err := r.Signal(15); err != nil && r.entry.State().Status == StatusExited {
 		return false, nil
 	}
+	return r.await(ctx, grace)
+}
+
+// StopByButton is Stop by the machine's power button.
+func (r Remote) StopByButton(ctx context.Context, grace time.Duration) (killed bool, err error) {
+	if r.entry.State().Status == StatusExited {
+		return false, nil
+	}
+	if err := r.PressButton(); err != nil {
+		return false, err
+	}
+	return r.await(ctx, grace)
+}
+
+// await gives the program grace to end, and kills the machine then.
+func (r Remote) await(ctx context.Context, grace time.Duration) (killed bool, err error) {
 	waiting, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
 	if _, err := r.Wait(waiting); err == nil {

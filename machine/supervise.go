@@ -157,6 +157,15 @@ func (s *Supervisor) Signal(number int) error {
 	return s.running.Signal(number)
 }
 
+// pressButton presses the machine's power button.
+func (s *Supervisor) pressButton() error {
+	b, ok := s.running.(Button)
+	if !ok {
+		return fmt.Errorf("driver %s has no power button", s.Driver.Name())
+	}
+	return b.PressButton()
+}
+
 // Resize tells the program that its terminal has another size.
 func (s *Supervisor) Resize(w Window) error {
 	s.mu.Lock()
@@ -269,6 +278,8 @@ func (s *Supervisor) handle(request string) (string, error) {
 			return "", fmt.Errorf("%q is no signal from 1 to 31", rest)
 		}
 		return "", s.Signal(n)
+	case "button":
+		return "", s.pressButton()
 	case "kill":
 		return "", s.Kill()
 	case "debug":

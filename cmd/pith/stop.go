@@ -15,11 +15,14 @@ import (
 
 func (a *app) stopCommand() *cobra.Command {
 	var seconds int
+	var button bool
 	c := &cobra.Command{
 		Use:   "stop NAME...",
 		Short: "Ask machines to end, and kill those that don't",
 		Long: `Stop sends each machine's program SIGTERM, so that it can finish what it does,
-and kills the machine when it has not ended after the grace time.`,
+and kills the machine when it has not ended after the grace time. With --button
+it presses the ACPI power button instead, as other hypervisors do; only q35 has
+one.`,
 		Example: `  pith stop web
   pith stop -t 60 web dns`,
 		Args: cobra.MinimumNArgs(1),
@@ -30,7 +33,11 @@ and kills the machine when it has not ended after the grace time.`,
 			ctx, stop := interruptible(c.Context())
 			defer stop()
 			return a.each(args, func(e *machine.Entry) error {
-				killed, err := e.Remote().Stop(ctx, time.Duration(seconds)*time.Second)
+				stop := e.Remote().Stop
+				if button {
+					stop = e.Remote().StopByButton
+				}
+				killed, err := stop(ctx, time.Duration(seconds)*time.Second)
 				if err == nil && killed {
 					fmt.Fprintf(a.err, "%s did not end within %d s and was killed\n", e.Spec.Name, seconds)
 				}
@@ -39,6 +46,7 @@ and kills the machine when it has not ended after the grace time.`,
 		},
 	}
 	c.Flags().IntVarP(&seconds, "time", "t", 10, "grace time in seconds")
+	c.Flags().BoolVar(&button, "button", false, "press the power button (q35)")
 	return c
 }
 

@@ -1,8 +1,9 @@
-// Package acpi reads the one table that a machine without power management
-// needs: which CPUs and I/O APICs there are (ACPI 6.5, section 5.2.12).
+// Package acpi reads the two tables that a machine needs that only ever runs or
+// ends: which CPUs and I/O APICs there are (ACPI 6.5, section 5.2.12), and where
+// the power button is (section 5.2.9).
 //
-// It relies on packages cpu and mm. It interprets no AML. Everything read is checked against its table's length. Nothing
-// allocates or blocks.
+// It relies on packages cpu and mm. It interprets no AML. Everything read is
+// checked against its table's length. Nothing allocates or blocks.
 package acpi
 
 import (
@@ -16,7 +17,19 @@ type Info struct {
 	CPUs    int
 	IOAPICs [8]IOAPIC
 	NIOAPIC int
+	Button  Button
 }
+
+// Button is a power button of the fixed hardware: bits in I/O ports that the
+// table names, so that it works without AML. The zero value is none.
+type Button struct {
+	Events uint16 // port of the PM1a status register; the enable register is at +Half
+	Half   uint16 // bytes of each of the two registers
+	Line   uint32 // global system interrupt of the SCI
+}
+
+// There tells whether there is such a button.
+func (b Button) There() bool { return b.Events != 0 && b.Half >= 2 }
 
 // IOAPIC is one I/O APIC.
 type IOAPIC struct {
@@ -111,10 +124,31 @@ func Read(root uintptr, info *Info) {
 		if !found {
 			continue
 		}
-		if t.is("APIC") {
+		switch {
+		case t.is("APIC"):
 			readMADT(t, info)
+		case t.is("FACP"):
+			readFADT(t, info)
 		}
 	}
+}
+
+// Flags of the FADT (ACPI 6.5, section 5.2.9.2).
+const (
+	controlMethodButton = 1 << 4  // the button is a device of AML's
+	reducedHardware     = 1 << 20 // there are no PM1 registers
+)
+
+// readFADT takes the power button of ACPI 6.5, section 4.8.3.1.1.
+func readFADT(t table, info *Info) {
+	if t.u32(112)&(controlMethodButton|reducedHardware) != 0 {
+		return
+	}
+	events, size := t.u32(56), t.u8(88)
+	if events == 0 || events > 0xffff {
+		return
+	}
+	info.Button = Button{Events: uint16(events), Half: uint16(size / 2), Line: uint32(t.u16(46))}
 }
 
 // readMADT walks the entries of ACPI 6.5, section 5.2.12.

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"pith"
 	"pith/abi"
 	"pith/machine"
 	"pith/machine/host"
@@ -22,6 +23,7 @@ import (
 type process struct {
 	cmd     *exec.Cmd
 	id      machine.ProcessID
+	board   string // machine.TypeMicroVM or TypeQ35
 	qmp     *qmp
 	stderr  tail
 	outputs sync.WaitGroup // console and events
@@ -39,7 +41,7 @@ type process struct {
 
 // start runs QEMU with its channels and returns when the process is there.
 func start(path string, h host.Host, accel Accel, l machine.Launch) (_ *process, err error) {
-	p := &process{ended: make(chan struct{})}
+	p := &process{board: l.Spec.Type, ended: make(chan struct{})}
 	var ours, theirs files
 	defer func() {
 		theirs.close()
@@ -203,6 +205,15 @@ func (p *process) Signal(number int) error {
 		return fmt.Errorf("signal %d: %w", number, err)
 	}
 	return nil
+}
+
+// PressButton presses the board's power button; nothing is known of who hears it.
+func (p *process) PressButton() error {
+	if p.board != machine.TypeQ35 {
+		return pith.Errorf("the board %s has no power button: use --machine-type %s", p.board, machine.TypeQ35)
+	}
+	_, err := p.qmp.run("system_powerdown", nil)
+	return err
 }
 
 // Resize tells the guest its terminal's size.
