@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"pith"
 	"pith/machine"
 )
 
@@ -15,6 +16,13 @@ import (
 type listed struct {
 	Name     string    `json:"name"`
 	What     string    `json:"what"`
+	Image    string    `json:"image,omitempty"` // the image's file
+	Type     string    `json:"type"`            // the board
+	Args     []string  `json:"args"`            // the program's, its name first
+	Env      []string  `json:"env"`
+	Dir      string    `json:"dir,omitempty"` // the working directory
+	Networks []string  `json:"networks"`      // of each card, with its addresses
+	Remove   bool      `json:"remove"`        // forgotten at its end
 	Status   string    `json:"status"`
 	ExitCode *int      `json:"exitCode,omitempty"` // only of one that has ended
 	Error    string    `json:"error,omitempty"`
@@ -79,11 +87,18 @@ func describe(e *machine.Entry) listed {
 	s := e.State()
 	l := listed{
 		Name: e.Spec.Name, What: e.Spec.What, Status: s.Status, Error: s.Error,
-		CPUs: e.Spec.CPUs, Memory: e.Spec.Memory, Ports: []string{},
+		Type: e.Spec.Type, Args: e.Spec.Argv(), Env: append([]string{}, e.Spec.Environ()...), Dir: e.Spec.Dir,
+		CPUs: e.Spec.CPUs, Memory: e.Spec.Memory, Ports: []string{}, Networks: []string{}, Remove: e.Spec.Remove,
 		Created: e.Spec.Created, Started: s.Started, Ended: s.Ended,
 	}
 	for _, p := range e.Spec.Ports {
 		l.Ports = append(l.Ports, machine.FormatPort(p))
+	}
+	for _, link := range e.Spec.Links {
+		l.Networks = append(l.Networks, describeLink(link))
+	}
+	if e.Spec.Image != nil {
+		l.Image = e.Spec.Image.Path
 	}
 	if s.Status == machine.StatusExited {
 		l.ExitCode = &s.ExitCode
@@ -91,6 +106,15 @@ func describe(e *machine.Entry) listed {
 		l.PID = s.Process.PID
 	}
 	return l
+}
+
+// describeLink writes a card's network and addresses: "user 10.0.2.15/24".
+func describeLink(l pith.Link) string {
+	words := []string{l.Network}
+	for _, addr := range l.Addrs {
+		words = append(words, addr.String())
+	}
+	return strings.Join(words, " ")
 }
 
 func (a *app) showMachines(list []listed, now time.Time) error {
