@@ -34,6 +34,9 @@ const (
 	// ControlInput says that the program wants to read its standard input: the
 	// driver begins to send it to InputPort.
 	ControlInput = "input"
+	// ControlTime asks for the host's wall clock; the driver answers at once with
+	// a message of the same name.
+	ControlTime = "time"
 	// ControlListen is followed by "tcp" or "udp" and a port in decimal: a
 	// socket of the program's that is not bound to loopback listens there (or
 	// is bound there, for UDP) from now on. It may be repeated.
@@ -50,7 +53,9 @@ const (
 	FilesPort   = "pith.files"   // what the program leaves, see FlagSend: records of type RecordFile
 )
 
-// Control messages to the guest: one line each on ControlPort.
+// Control messages to the guest: one line each on ControlPort. A ControlTime
+// there is followed by the host's wall clock in nanoseconds since 1970, read when
+// the guest's own ControlTime arrived.
 const (
 	// ControlSignal is followed by a space and the signal's number.
 	ControlSignal = "signal"

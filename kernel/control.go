@@ -71,6 +71,7 @@ func (m *machine) listenControl() {
 	go func() {
 		port := m.consoleDevice.AwaitPort(abi.ControlPort)
 		if port != nil {
+			go m.wallTime.keep()
 			m.obey(port)
 		}
 	}()
@@ -120,6 +121,8 @@ func (m *machine) command(line string) {
 	case abi.ControlWindow:
 		m.console.SetWindowSize(numbers[0], numbers[1])
 		rt.Signal(int(syscall.SIGWINCH))
+	case abi.ControlTime:
+		m.wallTime.answer(int64(numbers[0]))
 	case abi.ControlEnd:
 		m.console.EndInput(numbers[0])
 	}

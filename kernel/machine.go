@@ -30,6 +30,7 @@ type machine struct {
 	console       *console.Console
 	consoleDevice *vconsole.Device
 	network       link.Network
+	wallTime      wallTime
 }
 
 // readBlock reads the instance block's records that matter up here.

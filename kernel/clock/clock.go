@@ -115,6 +115,13 @@ func Wall() int64 { return Now() + wallOffset }
 // SetWall sets the wall clock: it was wall when Now was now.
 func SetWall(wall, now int64) { wallOffset = wall - now }
 
+// Confine moves the wall clock as little as it takes to lie from earliest to
+// latest now. The upper half calls it, one goroutine at a time.
+func Confine(earliest, latest int64) {
+	now := Now()
+	wallOffset = min(max(wallOffset, earliest-now), latest-now)
+}
+
 // TimerTicks converts nanoseconds to ticks of the local APIC's timer, at least 1.
 func TimerTicks(ns int64) uint32 {
 	const ticksPerNano = timerHz / 1_000_000_000

@@ -178,8 +178,12 @@ func (p *process) pump(from *os.File, to io.Writer) {
 // watch keeps what the guest says about its end.
 func (p *process) watch(notify func(machine.Message)) func(machine.Message) {
 	return func(m machine.Message) {
-		if m.Kind == abi.ControlInput && p.input != nil {
+		switch {
+		case m.Kind == abi.ControlInput && p.input != nil:
 			p.input()
+		case m.Kind == abi.ControlTime:
+			p.send("%s %d", abi.ControlTime, time.Now().UnixNano()) // a guest that has ended needs none
+			return
 		}
 		p.mu.Lock()
 		if code, ok := m.ExitCode(); ok {

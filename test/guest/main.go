@@ -102,6 +102,7 @@ func spin() {
 }
 
 func serve() {
+	http.HandleFunc("/now", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, time.Now().UnixNano()) })
 	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "hello from", r.URL.Path) })
 	check(http.ListenAndServe(":80", nil))
 }
@@ -119,6 +120,7 @@ func certificate() tls.Certificate {
 }
 
 func serveTLS() {
+	http.HandleFunc("/now", func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, time.Now().UnixNano()) })
 	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "hello over", r.Proto) })
 	server := &http.Server{Addr: ":443", TLSConfig: &tls.Config{Certificates: []tls.Certificate{certificate()}}}
 	check(server.ListenAndServeTLS("", ""))
