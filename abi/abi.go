@@ -61,9 +61,29 @@ const (
 	ControlSignal = "signal"
 	// ControlWindow is followed by rows and columns: the terminal's size.
 	ControlWindow = "window"
+	// ControlStats asks for the machine's figures. The answer is one line on the
+	// same port: the word again, then KEY=NUMBER words, see the Stats constants.
+	ControlStats = "stats"
 	// ControlEnd is followed by how many bytes of input there were in all, those
 	// that are still under way included: no more will come.
 	ControlEnd = "end"
+)
+
+// Keys of the answer to ControlStats: numbers in decimal, not negative. A reader
+// leaves unknown ones alone.
+const (
+	StatsMemoryUsed  = "memory.used"  // bytes
+	StatsMemoryGiven = "memory.given" // bytes
+	StatsGoroutines  = "goroutines"   // the kernel's own included
+	StatsHeap        = "heap"         // bytes of objects, live and not yet swept
+	StatsHeapGoal    = "heap.goal"    // bytes at which the next collection begins
+	StatsGCs         = "gcs"          // collections that have ended
+	StatsGCPause     = "gc.pause"     // an upper bound of the longest pause, nanoseconds
+	StatsRxPackets   = "rx.packets"
+	StatsRxBytes     = "rx.bytes"
+	StatsTxPackets   = "tx.packets"
+	StatsTxBytes     = "tx.bytes"
+	StatsDrops       = "drops" // packets that were lost in the machine, both ways
 )
 
 // The instance block travels as the machine's initial RAM disk (the first PVH

@@ -81,14 +81,14 @@ func (m *machine) listenControl() {
 const maxLine = 256
 
 // obey reads control messages, one a line, until the port ends.
-func (m *machine) obey(port io.Reader) {
+func (m *machine) obey(port io.ReadWriter) {
 	var line []byte
 	buf := make([]byte, 128)
 	for {
 		n, err := port.Read(buf)
 		for _, c := range buf[:n] {
 			if c == '\n' {
-				m.command(string(line))
+				m.command(port, string(line))
 				line = line[:0]
 			} else if len(line) < maxLine {
 				line = append(line, c)
@@ -100,9 +100,9 @@ func (m *machine) obey(port io.Reader) {
 	}
 }
 
-// command runs one control message. Unknown ones are left alone, so that
+// command runs one control message, and answers it at port where it asks. Unknown ones are left alone, so that
 // newer drivers may send them.
-func (m *machine) command(line string) {
+func (m *machine) command(port io.Writer, line string) {
 	words := strings.Fields(line)
 	if len(words) == 0 {
 		return
@@ -121,6 +121,8 @@ func (m *machine) command(line string) {
 	case abi.ControlWindow:
 		m.console.SetWindowSize(numbers[0], numbers[1])
 		rt.Signal(int(syscall.SIGWINCH))
+	case abi.ControlStats:
+		port.Write([]byte(m.stats())) // a driver that has gone needs none
 	case abi.ControlTime:
 		m.wallTime.answer(int64(numbers[0]))
 	case abi.ControlEnd:

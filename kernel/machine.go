@@ -11,6 +11,7 @@ import (
 	"pith/kernel/link"
 	"pith/kernel/virtio"
 	vconsole "pith/kernel/virtio/console"
+	"pith/kernel/virtio/net"
 )
 
 // machine is what the upper half found of the machine that it runs on.
@@ -30,6 +31,7 @@ type machine struct {
 	console       *console.Console
 	consoleDevice *vconsole.Device
 	network       link.Network
+	cards         []*net.Device
 	wallTime      wallTime
 }
 

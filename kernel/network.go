@@ -37,16 +37,15 @@ func (m *machine) startNetwork() {
 // attachCards opens each network card and gives it to the stack, configured
 // by the record with its address, or by the next one without an address.
 func (m *machine) attachCards() {
-	var cards []*net.Device
 	m.eachOf(virtio.TypeNet, func(t virtio.Transport) error {
 		d, err := net.New(t, memory{}, net.Options{Queues: sched.Threads.CPUs(), Buffers: buffers(), Report: report})
 		if err == nil {
-			cards = append(cards, d)
+			m.cards = append(m.cards, d)
 		}
 		return err
 	})
 	configs := m.cardConfigs()
-	for i, d := range cards {
+	for i, d := range m.cards {
 		conf := takeConfig(&configs, d.HardwareAddr())
 		if err := m.network.Attach("eth"+strconv.Itoa(i), d, conf); err != nil {
 			complain("network card " + strconv.Itoa(i) + ": " + err.Error())

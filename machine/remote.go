@@ -3,6 +3,7 @@ package machine
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -34,6 +35,18 @@ func (r Remote) Signal(number int) error {
 func (r Remote) PressButton() error {
 	_, err := r.ask(context.Background(), "button")
 	return err
+}
+
+// Stats asks the machine for its figures.
+func (r Remote) Stats(ctx context.Context) (s Stats, err error) {
+	reply, err := r.ask(ctx, "stats")
+	if err != nil {
+		return s, err
+	}
+	if err := json.Unmarshal([]byte(reply), &s); err != nil {
+		return s, fmt.Errorf("figures of %s: %w", r.entry.Spec.Name, err)
+	}
+	return s, nil
 }
 
 // Kill ends the machine at once, also one whose supervisor does not answer.

@@ -2,6 +2,7 @@ package machine
 
 import (
 	"bufio"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -157,6 +158,20 @@ func (s *Supervisor) Signal(number int) error {
 	return s.running.Signal(number)
 }
 
+// stats asks the machine for its figures, as JSON.
+func (s *Supervisor) stats() (string, error) {
+	m, ok := s.running.(Measured)
+	if !ok {
+		return "", fmt.Errorf("driver %s knows no figures of its machines", s.Driver.Name())
+	}
+	figures, err := m.Stats()
+	if err != nil {
+		return "", err
+	}
+	text, err := json.Marshal(figures)
+	return string(text), err
+}
+
 // pressButton presses the machine's power button.
 func (s *Supervisor) pressButton() error {
 	b, ok := s.running.(Button)
@@ -280,6 +295,8 @@ func (s *Supervisor) handle(request string) (string, error) {
 		return "", s.Signal(n)
 	case "button":
 		return "", s.pressButton()
+	case "stats":
+		return s.stats()
 	case "kill":
 		return "", s.Kill()
 	case "debug":

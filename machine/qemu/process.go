@@ -33,7 +33,9 @@ type process struct {
 	mu       sync.Mutex
 	control  *os.File
 	inputEnd *os.File
-	input    func() // starts to pass standard input on; nil where there is none
+	answers  chan machine.Stats
+	asking   sync.Mutex // one Stats at a time
+	input    func()     // starts to pass standard input on; nil where there is none
 	killed   bool
 	code     *int // of the guest's exit message
 	oom      error
@@ -41,7 +43,7 @@ type process struct {
 
 // start runs QEMU with its channels and returns when the process is there.
 func start(path string, h host.Host, accel Accel, l machine.Launch) (_ *process, err error) {
-	p := &process{board: l.Spec.Type, ended: make(chan struct{})}
+	p := &process{board: l.Spec.Type, answers: make(chan machine.Stats, 1), ended: make(chan struct{})}
 	var ours, theirs files
 	defer func() {
 		theirs.close()
@@ -82,6 +84,7 @@ func start(path string, h host.Host, accel Accel, l machine.Launch) (_ *process,
 	p.pump(ours[0], l.Console)
 	p.pump(ours[1], &machine.LineReader{Notify: p.watch(l.Notify)})
 	p.pump(ours[5], machine.NewUnpacker(l.Spec.Send))
+	go p.hear(p.control)
 	p.qmp = openQMP(ours[3])
 	return p, nil
 }

@@ -332,8 +332,11 @@ func (d *Device) Err(queue int) error {
 	return errors.Join(p.rx.queue.Err(), p.tx.queue.Err())
 }
 
-// Stats counts what was lost in one queue pair.
+// Stats counts what went through one queue pair, and what was lost in it.
 type Stats struct {
+	RxFrames, RxBytes uint64 // handed over; merged segments count as one frame
+	TxFrames, TxBytes uint64 // queued; one that the device cuts counts once
+
 	RxMalformed uint64 // frames that make no sense: too short, offloads out of range
 	RxNoBuffer  uint64 // frames dropped to keep the receive ring alive
 	TxFull      uint64 // frames for which the transmit ring had no room
@@ -343,5 +346,10 @@ type Stats struct {
 // Stats returns the counters of a queue pair.
 func (d *Device) Stats(queue int) Stats {
 	p := d.pairs[queue]
-	return Stats{p.rx.malformed.Load(), p.rx.noBuffer.Load(), p.tx.full.Load(), p.tx.refused.Load()}
+	return Stats{
+		RxFrames: p.rx.frames.Load(), RxBytes: p.rx.bytes.Load(),
+		TxFrames: p.tx.sent.Load(), TxBytes: p.tx.bytes.Load(),
+		RxMalformed: p.rx.malformed.Load(), RxNoBuffer: p.rx.noBuffer.Load(),
+		TxFull: p.tx.full.Load(), TxRefused: p.tx.refused.Load(),
+	}
 }

@@ -29,7 +29,7 @@ type receiver struct {
 	batch    int            // refill when so many are missing
 	low      int            // with fewer posted, frames are dropped
 
-	malformed, noBuffer atomic.Uint64
+	frames, bytes, malformed, noBuffer atomic.Uint64
 }
 
 func (r *receiver) init(t virtio.Transport, mem virtio.Memory, o virtio.QueueOptions, pool *link.Pool) (err error) {
@@ -50,7 +50,7 @@ func (r *receiver) init(t virtio.Transport, mem virtio.Memory, o virtio.QueueOpt
 
 // poll delivers up to budget frames, refills the ring and publishes once.
 func (r *receiver) poll(budget int, deliver func(*link.Buffer, link.Offload)) int {
-	delivered := 0
+	delivered, bytes := 0, 0
 	for range budget {
 		var o link.Offload
 		frame, more := r.next(&o)
@@ -61,7 +61,12 @@ func (r *receiver) poll(budget int, deliver func(*link.Buffer, link.Offload)) in
 			continue
 		}
 		delivered++
+		bytes += chainLen(frame)
 		deliver(frame, o)
+	}
+	if delivered > 0 {
+		r.frames.Add(uint64(delivered))
+		r.bytes.Add(uint64(bytes))
 	}
 	if r.queue.Free() >= r.batch {
 		r.refill()
@@ -69,6 +74,14 @@ func (r *receiver) poll(budget int, deliver func(*link.Buffer, link.Offload)) in
 	r.queue.Publish()
 	r.queue.Mark()
 	return delivered
+}
+
+// chainLen is a frame's length in bytes.
+func chainLen(frame *link.Buffer) (n int) {
+	for b := frame; b != nil; b = b.Next {
+		n += b.Len
+	}
+	return n
 }
 
 // next takes one frame off the ring. frame is nil if it was dropped, and more

@@ -26,7 +26,7 @@ type transmitter struct {
 	frames   []*link.Buffer   // under way, by descriptor id
 	segments []virtio.Segment // scratch
 
-	full, refused atomic.Uint64
+	sent, bytes, full, refused atomic.Uint64
 }
 
 func (t *transmitter) init(tr virtio.Transport, mem virtio.Memory, o virtio.QueueOptions, pool *link.Pool) (err error) {
@@ -59,6 +59,8 @@ func (t *transmitter) transmit(frame *link.Buffer, o *link.Offload) bool {
 		return false
 	}
 	t.frames[id] = frame
+	t.sent.Add(1)
+	t.bytes.Add(uint64(chainLen(frame)))
 	return true
 }
 

@@ -1,0 +1,83 @@
+package kernel
+
+import (
+	"math"
+	"runtime/metrics"
+	"strconv"
+
+	"pith/abi"
+	"pith/kernel/rt"
+)
+
+// figures are what the Go runtime counts anyway; reading them stops nobody.
+var figures = []struct{ key, name string }{
+	{abi.StatsGoroutines, "/sched/goroutines:goroutines"},
+	{abi.StatsHeap, "/memory/classes/heap/objects:bytes"},
+	{abi.StatsHeapGoal, "/gc/heap/goal:bytes"},
+	{abi.StatsGCs, "/gc/cycles/total:gc-cycles"},
+	{abi.StatsGCPause, "/sched/pauses/total/gc:seconds"},
+}
+
+// stats is the answer to abi.ControlStats.
+func (m *machine) stats() string {
+	line := []byte(abi.ControlStats)
+	add := func(key string, value uint64) {
+		line = append(append(append(line, ' '), key...), '=')
+		line = strconv.AppendUint(line, value, 10)
+	}
+	total, free := rt.Memory()
+	add(abi.StatsMemoryUsed, total-free)
+	add(abi.StatsMemoryGiven, total)
+	samples := make([]metrics.Sample, len(figures))
+	for i, f := range figures {
+		samples[i].Name = f.name
+	}
+	metrics.Read(samples)
+	for i, f := range figures {
+		add(f.key, number(samples[i].Value))
+	}
+	m.addCards(add)
+	return string(append(line, '\n'))
+}
+
+// number is a figure's value: of seconds' distribution the largest, in nanoseconds.
+func number(v metrics.Value) uint64 {
+	switch v.Kind() {
+	case metrics.KindUint64:
+		return v.Uint64()
+	case metrics.KindFloat64Histogram:
+		return uint64(largest(v.Float64Histogram()) * 1e9)
+	}
+	return 0
+}
+
+// largest is an upper bound of what was counted, 0 for nothing.
+func largest(h *metrics.Float64Histogram) float64 {
+	for i := len(h.Counts) - 1; i >= 0; i-- {
+		if h.Counts[i] == 0 {
+			continue
+		}
+		if top := h.Buckets[i+1]; !math.IsInf(top, 1) {
+			return top
+		}
+		return h.Buckets[i]
+	}
+	return 0
+}
+
+// addCards adds up all network cards.
+func (m *machine) addCards(add func(string, uint64)) {
+	var rx, rxBytes, tx, txBytes, drops uint64
+	for _, card := range m.cards {
+		for q := range card.Queues() {
+			s := card.Stats(q)
+			rx, rxBytes, tx, txBytes = rx+s.RxFrames, rxBytes+s.RxBytes, tx+s.TxFrames, txBytes+s.TxBytes
+			drops += s.RxMalformed + s.RxNoBuffer + s.TxFull + s.TxRefused
+		}
+	}
+	add(abi.StatsRxPackets, rx)
+	add(abi.StatsRxBytes, rxBytes)
+	add(abi.StatsTxPackets, tx)
+	add(abi.StatsTxBytes, txBytes)
+	add(abi.StatsDrops, drops)
+}
