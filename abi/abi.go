@@ -64,9 +64,27 @@ const (
 	// ControlStats asks for the machine's figures. The answer is one line on the
 	// same port: the word again, then KEY=NUMBER words, see the Stats constants.
 	ControlStats = "stats"
+	// ControlProfile is followed by a kind (see ProfileCPU) and seconds. The answer
+	// are lines on the same port: the word again, ProfileData, ProfileEnd or
+	// ProfileError, and bytes in base64 (RFC 4648, section 4). An image without
+	// the agent answers with an error.
+	ControlProfile = "profile"
 	// ControlEnd is followed by how many bytes of input there were in all, those
 	// that are still under way included: no more will come.
 	ControlEnd = "end"
+)
+
+// Kinds of profiles, and what a line of the answer brings.
+const (
+	ProfileCPU       = "cpu"       // pprof, over the seconds
+	ProfileHeap      = "heap"      // pprof
+	ProfileGoroutine = "goroutine" // pprof
+	ProfileTrace     = "trace"     // an execution trace, over the seconds
+
+	ProfileData  = "data"  // the next bytes
+	ProfileEnd   = "end"   // all is sent
+	ProfileError = "error" // why not, as text; "bm8gYWdlbnQ=" is NoAgent
+	NoAgent      = "no agent"
 )
 
 // Keys of the answer to ControlStats: numbers in decimal, not negative. A reader

@@ -22,6 +22,7 @@ const (
 	kernelPath   = "pith/kernel"
 	inetPath     = "pith/kernel/inet"
 	netstackPath = "pith/kernel/netstack"
+	agentPath    = "pith/kernel/agent"
 	unixPackage  = "internal/syscall/unix"
 )
 

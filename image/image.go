@@ -23,6 +23,8 @@ type Options struct {
 	LDFlags string
 	// Stack is pith.StackInet (also "") or pith.StackGvisor.
 	Stack string
+	// Profile adds the agent that takes profiles of the running program.
+	Profile bool
 	// Strip leaves the symbol table and DWARF out of the image. A twin that
 	// has them is kept in the cache in any case (Image.Symbols). Go's own
 	// traces need neither.

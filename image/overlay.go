@@ -31,12 +31,15 @@ func (o overlay) write(work string) ([]string, error) {
 // addImports makes the main package import the kernel or a network stack
 // where nothing else does. It returns the package arguments of go build.
 func (b *builder) addImports(ctx context.Context, go_ command, t target, p *program, work string) ([]string, error) {
-	if p.hasKernel && b.options.Stack == pith.StackInet {
+	if p.hasKernel && b.options.Stack == pith.StackInet && !b.options.Profile {
 		return t.patterns, nil
 	}
 	imports := []string{kernelPath}
 	if b.options.Stack == pith.StackGvisor {
 		imports = append(imports, netstackPath)
+	}
+	if b.options.Profile {
+		imports = append(imports, agentPath)
 	}
 	if err := checkOverlay(ctx, go_, p); err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"pith/abi"
 	"pith/kernel/console"
 	"pith/kernel/diag"
+	"pith/kernel/profile"
 	"pith/kernel/rt"
 	"pith/kernel/virtio"
 	vconsole "pith/kernel/virtio/console"
@@ -107,6 +108,10 @@ func (m *machine) command(port io.Writer, line string) {
 	if len(words) == 0 {
 		return
 	}
+	if words[0] == abi.ControlProfile && len(words) == 3 {
+		takeProfile(words[1], words[2], port)
+		return
+	}
 	var numbers [2]int
 	for i, w := range words[1:min(len(words), 3)] {
 		n, err := strconv.Atoi(w)
@@ -128,6 +133,20 @@ func (m *machine) command(port io.Writer, line string) {
 	case abi.ControlEnd:
 		m.console.EndInput(numbers[0])
 	}
+}
+
+// noAgent is the answer of an image without one: abi.NoAgent in base64.
+const noAgent = abi.ControlProfile + " " + abi.ProfileError + " bm8gYWdlbnQ=\n"
+
+// takeProfile has the agent answer, in a goroutine of its own: it may take long.
+func takeProfile(kind, seconds string, port io.Writer) {
+	n, err := strconv.ParseUint(seconds, 10, 16)
+	take := profile.Registered()
+	if err != nil || take == nil {
+		port.Write([]byte(noAgent))
+		return
+	}
+	go take(kind, int(n), port)
 }
 
 var announcing sync.Mutex // keeps the lines of announce apart

@@ -297,6 +297,8 @@ func (s *Supervisor) handle(request string) (string, error) {
 		return "", s.pressButton()
 	case "stats":
 		return s.stats()
+	case "profile":
+		return "", s.profile(rest)
 	case "kill":
 		return "", s.Kill()
 	case "debug":

@@ -16,7 +16,7 @@ var floors = []string{
 	"kernel/poll", "kernel/trap", "kernel/rt", "kernel/boot",
 	"kernel/socket", "kernel/link", "kernel/virtio", "kernel/virtio/mmio", "kernel/virtio/pci", "kernel/virtio/net",
 	"kernel/virtio/rng", "kernel/virtio/console", "kernel/console", "kernel/fs", "kernel/linux", "kernel/inet",
-	"kernel/netstack/log", "kernel/netstack/dhcp", "kernel/netstack", "kernel",
+	"kernel/netstack/log", "kernel/netstack/dhcp", "kernel/netstack", "kernel/profile", "kernel/agent", "kernel",
 }
 
 // never says what must not be imported, and why.

@@ -19,11 +19,13 @@ type buildFlags struct {
 	tags    []string
 	ldflags string
 	stack   string
+	profile bool
 }
 
 func (f *buildFlags) add(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&f.tags, "tags", nil, "build tags, separated by commas")
 	flags.StringVar(&f.ldflags, "ldflags", "", "flags for the linker, such as '-X main.version=1'")
+	flags.BoolVar(&f.profile, "profile", false, "link the agent that takes profiles, see pith profile --help")
 	flags.StringVar(&f.stack, "stack", pith.StackInet, "network stack: "+pith.StackInet+" or "+pith.StackGvisor)
 }
 
@@ -76,6 +78,7 @@ func (a *app) build(ctx context.Context, what, output string, f buildFlags) (*pi
 		Tags:     f.tags,
 		LDFlags:  f.ldflags,
 		Stack:    f.stack,
+		Profile:  f.profile,
 		Strip:    true,
 		Progress: p.update,
 	})

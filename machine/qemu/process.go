@@ -34,8 +34,10 @@ type process struct {
 	control  *os.File
 	inputEnd *os.File
 	answers  chan machine.Stats
-	asking   sync.Mutex // one Stats at a time
-	input    func()     // starts to pass standard input on; nil where there is none
+	asking   sync.Mutex           // one Stats at a time
+	pieces   chan machine.Message // of the profile that is being taken
+	taking   sync.Mutex           // one Profile at a time
+	input    func()               // starts to pass standard input on; nil where there is none
 	killed   bool
 	code     *int // of the guest's exit message
 	oom      error
@@ -43,7 +45,7 @@ type process struct {
 
 // start runs QEMU with its channels and returns when the process is there.
 func start(path string, h host.Host, accel Accel, l machine.Launch) (_ *process, err error) {
-	p := &process{board: l.Spec.Type, answers: make(chan machine.Stats, 1), ended: make(chan struct{})}
+	p := &process{board: l.Spec.Type, answers: make(chan machine.Stats, 1), pieces: make(chan machine.Message, 64), ended: make(chan struct{})}
 	var ours, theirs files
 	defer func() {
 		theirs.close()

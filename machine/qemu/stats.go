@@ -38,6 +38,10 @@ func (p *process) Stats() (machine.Stats, error) {
 // hear takes what the machine says on its control port, until that is closed.
 func (p *process) hear(control *os.File) {
 	io.Copy(&machine.LineReader{Notify: func(m machine.Message) {
+		if _, _, ok := m.Profile(); ok {
+			p.passPiece(m)
+			return
+		}
 		s, ok := m.Stats()
 		if !ok {
 			return

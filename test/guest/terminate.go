@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"os/signal"
@@ -13,4 +14,15 @@ func terminate() {
 	signal.Notify(signals, syscall.SIGTERM)
 	fmt.Println("waiting")
 	fmt.Println("goodbye:", <-signals)
+}
+
+var sink [32]byte
+
+// burn keeps a CPU busy for some milliseconds.
+//
+//go:noinline
+func burn() {
+	for range 2000 {
+		sink = sha256.Sum256(sink[:])
+	}
 }
