@@ -11,23 +11,30 @@ import (
 	"github.com/spf13/cobra"
 
 	"pith/machine"
-	"pith/machine/host"
 	"pith/machine/qemu"
 )
 
 func (a *app) debugCommand() *cobra.Command {
 	var flags runFlags
+	var how debugFlags
 	c := &cobra.Command{
 		Use:   "debug [flags] NAME|WHAT [-- ARGS]",
 		Short: "Look into a machine with gdb",
 		Long: `Debug opens gdb on a machine that runs, or starts WHAT paused before its first
 instruction and ends it with the session. gdb has the program's symbols, and
-the command pith-threads lists the kernel's threads.`,
+the command pith-threads lists the kernel's threads. With -b it runs to a line or
+function first. With --vscode it writes .vscode/launch.json and waits for the editor
+(its extension C/C++) instead; with --serve it waits for any gdb.
+
+Delve speaks the protocol only to servers that it starts itself (lldb-server, rr),
+so that it can not be pointed at a machine.`,
 		Example: `  pith debug web
-  pith debug -p 8080:80 ./examples/hello`,
+  pith debug -b main.go:12 ./examples/hello
+  pith debug -p 8080:80 -b main.main ./examples/hello
+  pith debug --vscode ./examples/hello`,
 		Args: oneWhat,
 		RunE: func(c *cobra.Command, args []string) error {
-			gdb, err := qemu.FindGDB(host.This())
+			session, err := a.session(how)
 			if err != nil {
 				return err
 			}
@@ -36,18 +43,19 @@ the command pith-threads lists the kernel's threads.`,
 				return err
 			}
 			if entry, err := store.Find(args[0]); err == nil && entry.State().Status == machine.StatusRunning {
-				return a.attach(gdb, entry)
+				return session(c.Context(), entry)
 			}
-			return a.debugNew(c, gdb, args, flags)
+			return a.debugNew(c, session, args, flags)
 		},
 	}
 	flags.add(c.Flags())
+	how.add(c.Flags())
 	c.SetFlagErrorFunc(ownFlag)
 	return c
 }
 
 // debugNew starts a paused machine that ends with the session.
-func (a *app) debugNew(c *cobra.Command, gdb string, args []string, flags runFlags) error {
+func (a *app) debugNew(c *cobra.Command, session debugSession, args []string, flags runFlags) error {
 	flags.paused = true
 	entry, err := a.create(c.Context(), args, flags)
 	if err != nil {
@@ -56,12 +64,12 @@ func (a *app) debugNew(c *cobra.Command, gdb string, args []string, flags runFla
 	if err := startSupervisor(entry); err != nil {
 		return errors.Join(err, entry.Discard())
 	}
-	err = a.attach(gdb, entry)
+	err = session(c.Context(), entry)
 	return errors.Join(err, killAndRemove(c.Context(), entry))
 }
 
 // attach runs gdb on a machine until the person leaves it.
-func (a *app) attach(gdb string, entry *machine.Entry) error {
+func (a *app) attach(gdb string, breaks []string, entry *machine.Entry) error {
 	dir, err := os.MkdirTemp("", "pith-debug-")
 	if err != nil {
 		return fmt.Errorf("make a folder for gdb: %w", err)
@@ -71,7 +79,7 @@ func (a *app) attach(gdb string, entry *machine.Entry) error {
 	if err := entry.Remote().Debug(socket); err != nil {
 		return err
 	}
-	script, err := qemu.WriteGDB(dir, entry.Spec, socket)
+	script, err := qemu.WriteGDB(dir, entry.Spec, socket, breaks)
 	if err != nil {
 		return err
 	}

@@ -13,14 +13,14 @@ import (
 
 func TestGDBScript(t *testing.T) {
 	s := machine.Spec{Machine: pith.Machine{Image: &pith.Image{Path: "/i.img", Symbols: `/a "b"/i.elf`}}, Paused: true}
-	script := gdbScript(s, "/tmp/x/gdb.sock", "/tmp/x/pith.py")
+	script := gdbScript(s, "/tmp/x/gdb.sock", "/tmp/x/pith.py", nil)
 	for _, line := range []string{`symbol-file "/a \"b\"/i.elf"`, "source /tmp/x/pith.py", "target remote /tmp/x/gdb.sock"} {
 		if !strings.Contains(script, line+"\n") {
 			t.Errorf("%q is missing in:\n%s", line, script)
 		}
 	}
 	s.Image.Symbols, s.Paused = "", false
-	if script = gdbScript(s, "", ""); !strings.Contains(script, `symbol-file "/i.img"`) || strings.Contains(script, "hbreak") {
+	if script = gdbScript(s, "", "", nil); !strings.Contains(script, `symbol-file "/i.img"`) || strings.Contains(script, "hbreak") {
 		t.Errorf("an image with symbols in itself:\n%s", script)
 	}
 }
@@ -33,7 +33,7 @@ func TestGDBLoadsTheCommands(t *testing.T) {
 	}
 	dir := t.TempDir()
 	s := machine.Spec{Machine: pith.Machine{Image: &pith.Image{Path: os.Args[0]}}}
-	if _, err := WriteGDB(dir, s, "/none"); err != nil {
+	if _, err := WriteGDB(dir, s, "/none", nil); err != nil {
 		t.Fatal(err)
 	}
 	out, err := exec.Command(gdb, "-q", "-nx", "-batch", "-ex", "source "+filepath.Join(dir, "pith.py"),
