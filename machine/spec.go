@@ -38,6 +38,7 @@ type Spec struct {
 	Trace   bool      // the boot prints numbered stamps and the memory map
 	Remove  bool      // forget the machine when it has ended
 	Paused  bool      // wait for a debugger before the first instruction
+	Capture string    `json:",omitempty"` // a file for the packets of the cards, absolute; "" is none
 	Created time.Time // when it was made
 
 	Send []string // paths of files and folders that come back to the host when the program ends

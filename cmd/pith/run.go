@@ -34,6 +34,7 @@ type runFlags struct {
 	files   []string
 	dir     string
 	trace   bool
+	capture string
 	paused  bool           // not a flag: pith debug sets it
 	window  machine.Window // the terminal, zero where there is none
 	test    bool           // WHAT is a Go test binary
@@ -51,6 +52,7 @@ func (f *runFlags) add(flags *pflag.FlagSet) {
 	f.network.add(flags)
 	flags.StringArrayVar(&f.files, "file", nil, "give the machine a copy of a file or folder: SOURCE:TARGET")
 	flags.StringVarP(&f.dir, "workdir", "w", "", "the program's working directory (default /)")
+	flags.StringVar(&f.capture, "pcap", "", "write the network's packets to a file that tcpdump and Wireshark read")
 	flags.BoolVar(&f.trace, "trace", false, "the boot prints numbered stamps and the memory map")
 }
 
@@ -209,6 +211,11 @@ func (f *runFlags) spec(args []string) (machine.Spec, error) {
 			return s, err
 		}
 		s.Files = append(s.Files, file)
+	}
+	if f.capture != "" {
+		if s.Capture, err = captureFile(f.capture); err != nil {
+			return s, err
+		}
 	}
 	if f.window != (machine.Window{}) {
 		s.Env = terminalEnv()

@@ -115,6 +115,7 @@ func (c command) devices() []string {
 		a = append(a,
 			"-netdev", netdev(id, card.Wire, c.fds.wires[i]),
 			"-device", c.virtio("net")+",netdev="+id+",mac="+card.Link.MAC+c.noROM())
+		a = append(a, c.capture(i, id)...)
 	}
 	return append(a,
 		"-device", c.virtio("rng"),
@@ -125,6 +126,19 @@ func (c command) devices() []string {
 		"-device", "virtserialport,nr=2,chardev=control,name="+abi.ControlPort,
 		"-device", "virtserialport,nr=3,chardev=input,name="+abi.InputPort,
 		"-device", "virtserialport,nr=4,chardev=files,name="+abi.FilesPort)
+}
+
+// capture has QEMU write a card's packets to a file in pcap's format: the first
+// card's to the file that was named, another's to that with its number behind.
+func (c command) capture(i int, netdev string) []string {
+	file := c.launch.Spec.Capture
+	if file == "" {
+		return nil
+	}
+	if i > 0 {
+		file += fmt.Sprint(".", i)
+	}
+	return []string{"-object", fmt.Sprintf("filter-dump,id=capture%d,netdev=%s,file=%s", i, netdev, escape(file))}
 }
 
 // virtio is a device's name on the board's bus.
