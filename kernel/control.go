@@ -6,8 +6,10 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"pith/abi"
+	"pith/kernel/clock"
 	"pith/kernel/console"
 	"pith/kernel/diag"
 	"pith/kernel/profile"
@@ -141,12 +143,27 @@ const noAgent = abi.ControlProfile + " " + abi.ProfileError + " bm8gYWdlbnQ=\n"
 // takeProfile has the agent answer, in a goroutine of its own: it may take long.
 func takeProfile(kind, seconds string, port io.Writer) {
 	n, err := strconv.ParseUint(seconds, 10, 16)
-	take := profile.Registered()
-	if err != nil || take == nil {
-		port.Write([]byte(noAgent))
+	if err != nil {
 		return
 	}
-	go take(kind, int(n), port)
+	go func() {
+		take := awaitAgent()
+		if take == nil {
+			port.Write([]byte(noAgent))
+			return
+		}
+		take(kind, int(n), port)
+	}()
+}
+
+// awaitAgent is the agent. It is initialised after the kernel, so that there may
+// be none yet in a machine's first seconds.
+func awaitAgent() profile.Taker {
+	const startTime = 5 * time.Second
+	for profile.Registered() == nil && clock.Now() < int64(startTime) {
+		time.Sleep(20 * time.Millisecond)
+	}
+	return profile.Registered()
 }
 
 var announcing sync.Mutex // keeps the lines of announce apart
