@@ -129,18 +129,17 @@ func hasFlag(args []string, name string) bool {
 // takeLDFlags takes -ldflags out of go test's arguments: the last one counts.
 func takeLDFlags(args []string) (rest []string, value string) {
 	for i := 0; i < len(args); i++ {
-		arg := strings.TrimPrefix(args[i], "-")
-		v, joined := strings.CutPrefix(arg, "-ldflags=")
+		flag, v, joined := strings.Cut(args[i], "=")
 		switch {
-		case arg == "-args" || args[i] == "-args":
+		case flag == "-args" || flag == "--args":
 			return append(rest, args[i:]...), value
-		case joined || strings.HasPrefix(args[i], "-ldflags="):
-			value = strings.TrimPrefix(strings.TrimPrefix(v, "-"), "ldflags=")
-		case (args[i] == "-ldflags" || args[i] == "--ldflags") && i+1 < len(args):
+		case flag != "-ldflags" && flag != "--ldflags":
+			rest = append(rest, args[i])
+		case joined:
+			value = v
+		case i+1 < len(args):
 			i++
 			value = args[i]
-		default:
-			rest = append(rest, args[i])
 		}
 	}
 	return rest, value
