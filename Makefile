@@ -9,7 +9,7 @@ GOTEST  = go test $(LDFLAGS)
 WHAT   ?= ./examples/hello
 FUZZTIME ?= 20s
 
-.PHONY: all pith setup setup-test check test race boot run bench debug fuzz clean
+.PHONY: all pith setup setup-test check test race boot conformance run bench debug fuzz clean
 
 all: pith
 
@@ -44,6 +44,10 @@ race:
 # Only the tests that boot machines.
 boot:
 	$(GOTEST) -count=1 -timeout 50m ./test/...
+
+# Go's own tests in machines, all of them: hours under emulation.
+conformance: pith
+	./pith test std --results test/conformance/results.json --report docs/conformance.md
 
 run: pith
 	./pith run -p 8080:80 $(WHAT)

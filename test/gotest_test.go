@@ -15,6 +15,7 @@ func goModule(t *testing.T) string {
 	for name, text := range map[string]string{
 		"go.mod":              "module example.com/tested\n\ngo 1.26\n",
 		"sub/testdata/in.txt": "from a file",
+		"sub/a.go":            "package sub\n\nfunc Covered() int { return 1 }\n",
 		"sub/a_test.go": `package sub
 
 import (
@@ -26,6 +27,9 @@ func TestSees(t *testing.T) {
 	text, err := os.ReadFile("testdata/in.txt")
 	host, _ := os.Hostname()
 	t.Log(string(text), err, host, os.Getenv("TESTED"))
+	if Covered() != 1 {
+		t.Fail()
+	}
 }
 
 func TestFails(t *testing.T) {
@@ -72,6 +76,9 @@ func TestGoTest(t *testing.T) {
 	}
 	if out, code := tests(command, "test", "-exec", "x", "./..."); code != 2 || !strings.Contains(out, "sets -exec itself") {
 		t.Errorf("-exec: exit code %d\n%s", code, out)
+	}
+	if out, code := tests(command, "test", "--cpus", "many", "./..."); code != 2 || !strings.Contains(out, "--cpus") {
+		t.Errorf("--cpus many: exit code %d\n%s", code, out)
 	}
 }
 

@@ -7,12 +7,14 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"pith"
 	"pith/image"
+	"pith/machine"
 )
 
 func (a *app) testCommand() *cobra.Command {
@@ -62,6 +64,12 @@ func ownTestFlags(args []string) (own, rest []string, err error) {
 			}
 			value, args = args[0], args[1:]
 		}
+		if n, err := strconv.Atoi(value); name == "--cpus" && (err != nil || n < 1) {
+			return nil, nil, pith.Errorf("--cpus %s: a machine has 1 to %d CPUs", value, machine.MaxCPUs)
+		}
+		if _, err := machine.ParseMemory(value); name == "--memory" && err != nil {
+			return nil, nil, err
+		}
 		own = append(own, name+"="+value)
 	}
 	return own, args, nil
@@ -74,6 +82,9 @@ func (a *app) goTest(ctx context.Context, args []string) error {
 	own, args, err := ownTestFlags(args)
 	if err != nil {
 		return err
+	}
+	if hasFlag(args, "exec") {
+		return pith.Errorf("pith test sets -exec itself: leave it out, or call go test -exec \"pith run\"")
 	}
 	self, err := os.Executable()
 	if err != nil {

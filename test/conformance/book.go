@@ -18,10 +18,15 @@ func (r *Runner) All(ctx context.Context, patterns []string, cpus []int, each fu
 		patterns = []string{"std", Programs}
 	}
 	var packages []string
+	var only []string
 	programs := false
 	patterns = slices.DeleteFunc(slices.Clone(patterns), func(p string) bool {
-		programs = programs || p == Programs
-		return p == Programs
+		name, single := strings.CutPrefix(p, Programs+"/")
+		if single {
+			only = append(only, name)
+		}
+		programs = programs || p == Programs || single
+		return p == Programs || single
 	})
 	if len(patterns) > 0 {
 		if packages, err = r.List(ctx, patterns...); err != nil {
@@ -45,12 +50,15 @@ func (r *Runner) All(ctx context.Context, patterns []string, cpus []int, each fu
 		return failed, nil
 	}
 	for _, n := range cpus {
-		result, err := r.Programs(ctx, n)
+		result, err := r.Programs(ctx, only, n)
 		if err != nil {
 			return failed, err
 		}
 		if !result.OK() {
 			failed++
+		}
+		if len(only) > 0 {
+			result.Package += "/" + strings.Join(only, " "+Programs+"/")
 		}
 		if err := each(result); err != nil {
 			return failed, err

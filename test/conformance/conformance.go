@@ -10,7 +10,6 @@
 package conformance
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -108,13 +107,13 @@ func (r *Runner) run(ctx context.Context, pkg, binary string, cpus int) Result {
 	if len(listed) > 0 {
 		args = append(args, "-test.skip="+pattern(listed))
 	}
-	seen, output := r.machine(ctx, pkg, binary, cpus, args)
+	seen, problem := r.machine(ctx, pkg, binary, cpus, args)
 	result.count(seen)
 	if !seen.ended && len(result.Failed) == 0 {
 		result.Failed = []string{"(the machine)"}
 	}
 	if !result.OK() {
-		fmt.Fprintf(r.Log, "---- %s on %d CPUs\n%s\n----\n", pkg, cpus, output)
+		fmt.Fprintf(r.Log, "==== %s on %d CPUs\n%s%s", pkg, cpus, seen.failures(), problem)
 	}
 	if own := withoutHangs(listed); len(own) > 0 && ctx.Err() == nil {
 		seen, _ := r.machine(ctx, pkg, binary, cpus, []string{"-test.run=" + pattern(own)})
@@ -147,7 +146,8 @@ func (result *Result) count(seen *events) {
 	}
 }
 
-// machine runs a test binary in a machine of its own.
+// machine runs a test binary in a machine of its own. The text says why none
+// could be started.
 func (r *Runner) machine(ctx context.Context, pkg, binary string, cpus int, args []string) (*events, string) {
 	ctx, cancel := context.WithTimeout(ctx, r.Timeout+30*time.Second)
 	defer cancel()
@@ -160,16 +160,14 @@ func (r *Runner) machine(ctx context.Context, pkg, binary string, cpus int, args
 	cmd.Env = append(os.Environ(), "PWD="+cmd.Dir)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	cmd.WaitDelay = 10 * time.Second
-	var output bytes.Buffer
 	seen := newEvents()
-	cmd.Stdout = io.MultiWriter(&output, seen)
-	cmd.Stderr = cmd.Stdout
+	cmd.Stdout, cmd.Stderr = seen, seen
 	err := cmd.Run()
 	seen.flush()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
-		fmt.Fprintf(&output, "pith run: %v\n", err)
+		return seen, fmt.Sprintf("pith run: %v\n", err)
 	}
 	seen.ended = seen.ended || err == nil
-	return seen, output.String()
+	return seen, ""
 }

@@ -18,6 +18,9 @@ func TestEvents(t *testing.T) {
 		e.Write([]byte(piece))
 	}
 	e.flush()
+	if got := e.failures(); !strings.Contains(got, "panic: ") || strings.Contains(got, "some output") {
+		t.Errorf("failures are\n%s", got)
+	}
 	var r Result
 	r.count(e)
 	if r.Passed != 1 || r.Skipped != 1 || !slices.Equal(r.Failed, []string{"TestB/x/y", "TestD"}) || e.ended {

@@ -16,9 +16,12 @@ type events struct {
 	order []string          // top-level tests, as they began
 	fails []string          // tests below them that failed
 	ended bool              // the binary came to its end
+
+	current string              // the top-level test that prints, "" for none
+	text    map[string][]string // what each printed
 }
 
-func newEvents() *events { return &events{state: map[string]string{}} }
+func newEvents() *events { return &events{state: map[string]string{}, text: map[string][]string{}} }
 
 // Write takes a piece of the output.
 func (e *events) Write(p []byte) (int, error) {
@@ -42,10 +45,17 @@ func (e *events) take(line string) {
 	line = strings.TrimRight(line, "\r")
 	i := strings.LastIndexByte(line, marker)
 	if i < 0 {
+		e.text[e.current] = append(e.text[e.current], line)
 		e.ended = e.ended || line == "PASS" || line == "FAIL"
 		return
 	}
+	if i > 0 {
+		e.text[e.current] = append(e.text[e.current], line[:i])
+	}
 	words := strings.Fields(line[i+1:])
+	if len(words) >= 2 && words[0] == "===" {
+		e.current, _, _ = strings.Cut(strings.Join(words[2:], ""), "/")
+	}
 	switch {
 	case len(words) == 1:
 		e.ended = e.ended || words[0] == "PASS" || words[0] == "FAIL"
@@ -54,6 +64,22 @@ func (e *events) take(line string) {
 	case len(words) >= 3 && words[0] == "---":
 		e.end(words[2], strings.TrimSuffix(words[1], ":"))
 	}
+}
+
+// failures is what failed tests printed, and what none did, at most the last
+// lines of each.
+func (e *events) failures() string {
+	const most = 60
+	var s strings.Builder
+	for _, name := range append([]string{""}, e.order...) {
+		state, lines := e.state[name], e.text[name]
+		if state == "PASS" || state == "SKIP" || len(lines) == 0 {
+			continue
+		}
+		s.WriteString("---- " + name + "\n")
+		s.WriteString(strings.Join(lines[max(len(lines)-most, 0):], "\n") + "\n")
+	}
+	return s.String()
 }
 
 func (e *events) begin(name string) {

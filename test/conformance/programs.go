@@ -21,8 +21,8 @@ const programTime = 3 * time.Minute
 // Programs runs the single-file programs of GOROOT/test, and of the folders
 // below it, whose first line is "// run" without arguments. A program passes if
 // it ends with code 0 and prints what the file beside it with the suffix .out
-// holds, or nothing.
-func (r *Runner) Programs(ctx context.Context, cpus int) (Result, error) {
+// holds, or nothing. If only names some, others are left out.
+func (r *Runner) Programs(ctx context.Context, only []string, cpus int) (Result, error) {
 	result := Result{Package: Programs, CPUs: cpus}
 	start := time.Now()
 	root := filepath.Join(r.Tools.Root, "test")
@@ -31,6 +31,9 @@ func (r *Runner) Programs(ctx context.Context, cpus int) (Result, error) {
 		return result, err
 	}
 	for _, name := range files {
+		if len(only) > 0 && !slices.Contains(only, name) {
+			continue
+		}
 		if ctx.Err() != nil {
 			return result, ctx.Err()
 		}
