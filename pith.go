@@ -86,16 +86,3 @@ type Route struct {
 	To  netip.Prefix
 	Via netip.Addr // of the same family
 }
-
-// Network is a virtual network between machines.
-type Network struct {
-	Name   string
-	Subnet []netip.Prefix // at most one a family
-}
-
-// Service is a set of machines of one image that answer under one name.
-type Service struct {
-	Name     string
-	Machine  Machine // the template of each
-	Replicas int
-}
