@@ -9,7 +9,11 @@
 // checkout.
 package pith
 
-import "net/netip"
+import (
+	"net/netip"
+	"slices"
+	"strings"
+)
 
 // Stacks that a builder can link into an image.
 const (
@@ -41,6 +45,22 @@ type Manifest struct {
 	Memory  int64    `json:"memory"`            // least memory of a machine, bytes
 	Args    []string `json:"args,omitempty"`    // default arguments, without argv[0]
 	Env     []string `json:"env,omitempty"`     // default environment, KEY=VALUE
+
+	DefaultMemory int64    `json:"default_memory,omitempty"` // of a machine that names none, bytes; 0: the driver's
+	CPUs          int      `json:"cpus,omitempty"`           // of a machine that names none; 0: one
+	Files         []string `json:"files,omitempty"`          // paths in the machine of what is packed, as they were named
+	Override      []string `json:"override,omitzero"`        // see Service.Override
+}
+
+// Allow refuses a setting of OverrideNames that an instance may not make.
+func (m Manifest) Allow(setting string) error {
+	if m.Override == nil || slices.Contains(m.Override, setting) {
+		return nil
+	}
+	if len(m.Override) == 0 {
+		return Errorf("the image of %s doesn't let an instance set %s: it lets none be set", m.Name, setting)
+	}
+	return Errorf("the image of %s doesn't let an instance set %s, only %s", m.Name, setting, strings.Join(m.Override, ", "))
 }
 
 // Machine is what to run: an image and what it is given. The zero value of a

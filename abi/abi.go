@@ -160,6 +160,14 @@ const (
 // behind the ELF header, where the first PT_LOAD segment begins.
 const SegmentLazy = 0x60697468
 
+// FlagPacked marks the program header (p_flags, among the bits that are free
+// for a system's own use) of the PT_LOAD segment that holds the files of the
+// image: records of type RecordFile, a directory behind its entries, then
+// RecordEnd. It is loaded at its physical address, behind the program, and is
+// mapped nowhere; its virtual address, behind all others, is for hosts that run
+// an image as a process.
+const FlagPacked = 0x00100000
+
 // Record appends one record to an instance block.
 func Record(block []byte, typ uint32, payload []byte) []byte {
 	block = append32(block, typ)

@@ -122,7 +122,8 @@ func (b *builder) shadowCommand(tools toolchain, goroot string, t target) comman
 // next build. It is locked.
 func (b *builder) workFolder(ctx context.Context, t target) (dir string, unlock func(), err error) {
 	o := b.options
-	key := digest(t.dir, strings.Join(t.patterns, " "), strings.Join(o.Tags, ","), o.LDFlags, o.Stack)
+	key := digest(t.dir, strings.Join(t.patterns, " "), strings.Join(o.Tags, ","), o.LDFlags, o.Stack,
+		fmt.Sprint(o.Args, o.Vars, o.Files, o.Memory, o.CPUs, o.Override))
 	dir = filepath.Join(b.cache, "builds", key)
 	if !isDir(dir) {
 		prune(filepath.Dir(dir))
@@ -201,6 +202,13 @@ func (b *builder) manifest(tools toolchain, kernel *sources, p *program) pith.Ma
 		Kernel:  kernel.hash,
 		Args:    b.options.Args,
 		Env:     b.options.Vars,
+
+		CPUs:          b.options.CPUs,
+		DefaultMemory: b.options.Memory,
+		Override:      b.options.Override,
+	}
+	for _, f := range b.options.Files {
+		m.Files = append(m.Files, f.Target)
 	}
 	if p.Module != nil {
 		m.Module, m.Version = p.Module.Path, p.version
@@ -215,7 +223,11 @@ func (b *builder) finish(linked string, m pith.Manifest, work string) (*Image, e
 	if err != nil {
 		return nil, err
 	}
-	img, err := makeImage(data, m, b.options.Strip)
+	files, err := pack(b.options.Files)
+	if err != nil {
+		return nil, err
+	}
+	img, err := makeImage(data, files, m, b.options.Strip)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", m.Package, err)
 	}

@@ -80,7 +80,8 @@ func parse(r io.ReaderAt, size int64) (*layout, error) {
 
 // check looks at the segments of a file of size bytes.
 func (l *layout) check(size uint64) error {
-	var end uint64 // of the last segment in memory
+	var end uint64    // of the last segment in memory
+	var loaded uint64 // of the last one that is loaded
 	entry := false
 	for _, s := range l.segments {
 		typ := elf.ProgType(s.Type)
@@ -93,13 +94,16 @@ func (l *layout) check(size uint64) error {
 		if typ == elf.PT_NOTE {
 			continue
 		}
-		if s.Filesz > s.Memsz || s.Memsz > maxAddress || s.Vaddr > maxAddress-s.Memsz || s.Paddr != s.Vaddr {
+		if s.Filesz > s.Memsz || s.Memsz > maxAddress || s.Vaddr > maxAddress-s.Memsz || !placed(s, loaded) {
 			return errMalformed
 		}
 		if s.Vaddr < end {
 			return errMalformed
 		}
 		end = s.Vaddr + s.Memsz
+		if typ == elf.PT_LOAD {
+			loaded = s.Paddr + s.Memsz
+		}
 		inside := l.header.Entry >= s.Vaddr && l.header.Entry < s.Vaddr+s.Filesz
 		entry = entry || inside && typ == elf.PT_LOAD && elf.ProgFlag(s.Flags)&elf.PF_X != 0
 	}
@@ -107,6 +111,15 @@ func (l *layout) check(size uint64) error {
 		return errMalformed
 	}
 	return nil
+}
+
+// placed tells whether a segment is loaded where it is linked or, if it holds
+// the image's files, between what is loaded already and there.
+func placed(s elf.Prog64, loaded uint64) bool {
+	if s.Flags&abi.FlagPacked != 0 {
+		return s.Paddr >= loaded && s.Paddr <= s.Vaddr
+	}
+	return s.Paddr == s.Vaddr
 }
 
 // notes calls f for each note of a file until f returns false. What lies in
@@ -175,8 +188,8 @@ func padTo(b []byte, n int) []byte {
 }
 
 // makeImage makes an image of a linked program: its segments, with or without
-// its sections, and the notes.
-func makeImage(linked []byte, m pith.Manifest, strip bool) ([]byte, error) {
+// its sections, the records of its files, and the notes.
+func makeImage(linked, files []byte, m pith.Manifest, strip bool) ([]byte, error) {
 	l, err := parse(bytes.NewReader(linked), int64(len(linked)))
 	if err != nil {
 		return nil, fmt.Errorf("what the linker wrote %w", err)
@@ -186,7 +199,6 @@ func makeImage(linked []byte, m pith.Manifest, strip bool) ([]byte, error) {
 		return nil, err
 	}
 	l.splitLazy(linked)
-	m.Memory = LeastMemory(l.segments)
 
 	img := slices.Clone(linked)
 	if strip {
@@ -198,6 +210,11 @@ func makeImage(linked []byte, m pith.Manifest, strip bool) ([]byte, error) {
 		l.header.Shoff = uint64(len(img))
 		img = append(img, sections...)
 	}
+	img = padTo(img, 8)
+	if err := l.addPack(&img, files); err != nil {
+		return nil, err
+	}
+	m.Memory = LeastMemory(l.segments)
 	img = padTo(img, 8)
 	if err := l.addNotes(&img, m); err != nil {
 		return nil, err

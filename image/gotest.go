@@ -114,7 +114,7 @@ func TestImage(ctx context.Context, o Options) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	img, err := makeImage(data, pith.Manifest{
+	img, err := makeImage(data, nil, pith.Manifest{
 		ABI:     abi.Version,
 		Name:    filepath.Base(o.What),
 		Go:      tools.Version,

@@ -32,6 +32,15 @@ type Options struct {
 	// Args and Vars are the image's default arguments (without argv[0]) and
 	// environment (KEY=VALUE).
 	Args, Vars []string
+	// Files are packed read-only into the image, symbolic links as such.
+	Files []pith.File
+	// Memory in bytes and CPUs are a machine's where it names none; 0: the
+	// driver's default.
+	Memory int64
+	CPUs   int
+	// Override names what an instance may set itself (pith.OverrideNames); nil
+	// is all of it.
+	Override []string
 	// Progress is told, a line at a time, what the build does; nil is silent.
 	// It may be called from another goroutine, but never from two at once.
 	Progress func(string)

@@ -28,6 +28,7 @@ func init() {
 func start() {
 	m := &machine{}
 	boot.Stamp(5, "upper")
+	m.readPack()
 	m.readBlock()
 	m.findDevices()
 	boot.Stamp(6, "devices")

@@ -35,6 +35,24 @@ type machine struct {
 	wallTime      wallTime
 }
 
+// readPack lists the files that were packed into the image.
+func (m *machine) readPack() {
+	rest := boot.Here.Pack.Records()
+	for {
+		typ, payload, next, ok := abi.Next(rest)
+		if !ok {
+			break
+		}
+		if typ == abi.RecordFile {
+			m.addFile(payload)
+		}
+		rest = next
+	}
+	for i := range m.files {
+		m.files[i].ReadOnly = true
+	}
+}
+
 // readBlock reads the instance block's records that matter up here.
 func (m *machine) readBlock() {
 	m.hostname = "pith"

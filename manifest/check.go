@@ -244,6 +244,9 @@ func (c *checker) ports() {
 		pith.Port
 	}
 	var all []holder
+	if s := c.m.Services; c.m.Single && len(s) == 1 && len(s[0].Ports) > 0 && !hasUser(s[0]) {
+		c.add(c.at(s[0].Name, "port", 0), "ports are published on the user network only: on a tap or bridge the machine's own address is reachable")
+	}
 	for _, s := range c.m.Services {
 		for i, p := range s.Ports {
 			at := c.at(s.Name, "port", i)
@@ -265,6 +268,10 @@ func (c *checker) ports() {
 			all = append(all, holder{s.Name, p})
 		}
 	}
+}
+
+func hasUser(s pith.Service) bool {
+	return slices.ContainsFunc(s.Links, func(l pith.ServiceLink) bool { return l.Network == string(pith.NetworkUser) })
 }
 
 // meet tells whether two listening addresses get in each other's way.

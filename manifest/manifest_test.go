@@ -239,6 +239,7 @@ func TestMistakes(t *testing.T) {
 		{"env: [A=1, A=2]", "1:12: A is set twice"},
 		{"ports: ['80:80', '80:81', 'x:1']", "1:27: port \"x:1\""},
 		{"ports: ['80:80', '0.0.0.0:80:81']", "1:18: "},
+		{"networks: ['bridge:b']\nports: ['80:80']", "2:9: ports are published on the user network only"},
 		{"networks: [lan]", "1:12: there is no network \"lan\": use user, tap:NAME or bridge:NAME"},
 		{"networks: ['bridge:br0']\naddresses: [10.0.0.1]", "2:13: 10.0.0.1 needs its prefix length"},
 		{"networks: ['bridge:br0']\naddresses: [10.0.0.255/24]", "2:13: 10.0.0.255 can't be a machine's address: it is the subnet's broadcast"},

@@ -16,10 +16,11 @@ import (
 
 // buildFlags are the flags of every command that may have to build.
 type buildFlags struct {
-	tags    []string
-	ldflags string
-	stack   string
-	profile bool
+	tags     []string
+	ldflags  string
+	stack    string
+	profile  bool
+	manifest string
 }
 
 func (f *buildFlags) add(flags *pflag.FlagSet) {
@@ -27,6 +28,7 @@ func (f *buildFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.ldflags, "ldflags", "", "flags for the linker, such as '-X main.version=1'")
 	flags.BoolVar(&f.profile, "profile", false, "link the agent that takes profiles, see pith profile --help")
 	flags.StringVar(&f.stack, "stack", pith.StackInet, "network stack: "+pith.StackInet+" or "+pith.StackGvisor)
+	flags.StringVarP(&f.manifest, "manifest", "f", "", "the program's manifest (default: pith.yaml in its folder, if there is one)")
 }
 
 func (a *app) buildCommand() *cobra.Command {
@@ -70,9 +72,13 @@ a package path, or module@version; the current directory by default.`,
 
 // build makes an image and shows its progress.
 func (a *app) build(ctx context.Context, what, output string, f buildFlags) (*pith.Image, error) {
+	m, err := f.find(what)
+	if err != nil {
+		return nil, err
+	}
 	p := newProgress(a.err)
 	defer p.done()
-	return image.Build(ctx, image.Options{
+	o := image.Options{
 		What:     what,
 		Output:   output,
 		Tags:     f.tags,
@@ -81,7 +87,11 @@ func (a *app) build(ctx context.Context, what, output string, f buildFlags) (*pi
 		Profile:  f.profile,
 		Strip:    true,
 		Progress: p.update,
-	})
+	}
+	if m != nil {
+		packInto(&o, m)
+	}
+	return image.Build(ctx, o)
 }
 
 // resolve makes an image of WHAT, or opens it if it is one.

@@ -35,6 +35,7 @@ type runFlags struct {
 	dir     string
 	trace   bool
 	capture string
+	set     *pflag.FlagSet // which of them were given
 	paused  bool           // not a flag: pith debug sets it
 	window  machine.Window // the terminal, zero where there is none
 	test    bool           // WHAT is a Go test binary
@@ -42,6 +43,7 @@ type runFlags struct {
 
 func (f *runFlags) add(flags *pflag.FlagSet) {
 	f.build.add(flags)
+	f.set = flags
 	flags.StringArrayVarP(&f.ports, "publish", "p", nil, "publish a port: [ADDRESS:]HOST:GUEST[/udp], on 127.0.0.1 by default")
 	flags.StringArrayVarP(&f.env, "env", "e", nil, "set an environment variable: KEY=VALUE, or KEY to pass this shell's on")
 	flags.StringVarP(&f.memory, "memory", "m", "", "memory in MiB, or with a unit as in 64M or 1G (default 256)")
@@ -127,6 +129,15 @@ func (a *app) create(ctx context.Context, args []string, f runFlags) (*machine.E
 	if err != nil {
 		return nil, err
 	}
+	m, err := f.build.find(args[0])
+	if err != nil {
+		return nil, err
+	}
+	if m != nil {
+		if err := f.obey(&spec, &m.Services[0]); err != nil {
+			return nil, err
+		}
+	}
 	driver := qemu.New(host.This())
 	if err := driver.Check(spec); err != nil {
 		return nil, err
@@ -144,6 +155,9 @@ func (a *app) create(ctx context.Context, args []string, f runFlags) (*machine.E
 	if err != nil {
 		return nil, err
 	}
+	if err := f.settle(&spec); err != nil {
+		return nil, err
+	}
 	if f.memory == "" {
 		files, err := machine.FilesSize(spec.Files)
 		if err != nil {
@@ -152,6 +166,9 @@ func (a *app) create(ctx context.Context, args []string, f runFlags) (*machine.E
 		spec.Memory = max(spec.Memory, spec.Image.Manifest.Memory+2*files)
 	}
 	if spec.Image.Path, err = filepath.Abs(spec.Image.Path); err != nil {
+		return nil, err
+	}
+	if err := spec.Check(); err != nil {
 		return nil, err
 	}
 	return createNamed(store, spec, f.name == "")

@@ -47,6 +47,7 @@ func secondaryPC() uintptr
 type Machine struct {
 	Info     acpi.Info
 	Block    Block // the instance block
+	Pack     Pack  // the image's files
 	CmdLine  uintptr
 	CmdSize  uintptr
 	ram      mm.Ranges
@@ -96,6 +97,7 @@ func die(why string) {
 func (m *Machine) takeMemory() {
 	var segments [16]mm.Segment
 	n := readSegments(&segments)
+	m.findPack()
 	if !mm.Memory.Init(&m.ram, &m.reserved, segments[:n]) {
 		die("not enough memory to start")
 	}

@@ -38,6 +38,32 @@ func (b *Block) Records() []byte {
 	return cpu.Bytes(b.records, int(b.size))
 }
 
+// Pack is where the image's files lie, in physical memory.
+type Pack struct{ start, size uintptr }
+
+// Records returns the records of the image's files, which are never written
+// to; nil where there are none.
+func (p *Pack) Records() []byte {
+	if p.size == 0 {
+		return nil
+	}
+	return cpu.Bytes(at(p.start), int(p.size))
+}
+
+// findPack reserves the memory of the image's files: the loader put them
+// there, and the direct map is all that they need.
+func (m *Machine) findPack() {
+	eachHeader(func(ph uintptr) {
+		if cpu.Load32(ph) == segmentLoad && cpu.Load32(ph+4)&abi.FlagPacked != 0 {
+			m.Pack = Pack{uintptr(cpu.Load64(ph + 24)), uintptr(cpu.Load64(ph + 32))}
+			m.reserved.Add(m.Pack.start, m.Pack.start+m.Pack.size)
+		}
+	})
+}
+
+// segmentLoad is PT_LOAD.
+const segmentLoad = 1
+
 // at reads a physical address of the loader's.
 func at(phys uintptr) uintptr { return mm.Virtual(phys) }
 
@@ -151,8 +177,7 @@ func eachHeader(f func(ph uintptr)) {
 // readSegments lists the image's loaded segments.
 func readSegments(out *[16]mm.Segment) (n int) {
 	eachHeader(func(ph uintptr) {
-		const load = 1
-		if cpu.Load32(ph) != load || n == len(out) {
+		if cpu.Load32(ph) != segmentLoad || cpu.Load32(ph+4)&abi.FlagPacked != 0 || n == len(out) {
 			return
 		}
 		start := uintptr(cpu.Load64(ph + 16))

@@ -237,6 +237,8 @@ func (n *Node) Truncate(size int64) Errno {
 		return syscall.EISDIR
 	case !n.IsRegular() || size < 0:
 		return syscall.EINVAL
+	case n.ReadOnly():
+		return syscall.EROFS
 	case n.source != nil:
 		return syscall.EACCES
 	case size > maxSize:

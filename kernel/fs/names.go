@@ -156,7 +156,7 @@ func (t *Tree) Link(node *Node, base *Node, path string, revive bool) Errno {
 	case errno != 0:
 	case node.IsDir():
 		errno = syscall.EPERM
-	case at.dir.tree != node.tree:
+	case at.dir.tree != node.tree, node.sealed.Load():
 		errno = syscall.EXDEV
 	case node.Links() == 0 && (!revive || node.unnameable):
 		errno = syscall.ENOENT
@@ -203,6 +203,8 @@ func (p *place) unlinkable() Errno {
 		return syscall.EISDIR
 	case p.slash:
 		return syscall.ENOTDIR
+	case p.node.readOnly():
+		return syscall.EROFS
 	}
 	return p.dir.accepts()
 }
@@ -244,6 +246,8 @@ func (p *place) removable() Errno {
 		return syscall.ENOTDIR
 	case len(p.node.listing) > 0 || p.node.dynamic != nil:
 		return syscall.ENOTEMPTY
+	case p.node.readOnly():
+		return syscall.EROFS
 	}
 	return p.dir.accepts()
 }
@@ -340,6 +344,9 @@ func (t *Tree) movable(from, to *place, flags uint) Errno {
 		return syscall.ENOTEMPTY
 	case from.node == to.node:
 		return 0
+	}
+	if from.node.readOnly() || to.node != nil && to.node.readOnly() {
+		return syscall.EROFS
 	}
 	if errno := from.dir.accepts(); errno != 0 {
 		return errno

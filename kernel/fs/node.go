@@ -29,6 +29,8 @@ type Node struct {
 	cookie   int64             // last cookie given out
 	removed  bool              // a directory that rmdir has taken away
 
+	sealed atomic.Bool // of the image: neither it nor its entries change
+
 	// Fixed before the node gets its name:
 	unnameable bool          // made by O_TMPFILE and O_EXCL
 	target     string        // a symbolic link's text
@@ -102,6 +104,10 @@ func (n *Node) IsLink() bool { return n.format == syscall.S_IFLNK }
 
 // Format returns the node's type, one of syscall.S_IF...
 func (n *Node) Format() uint32 { return n.format }
+
+// ReadOnly reports whether the node never changes: it is the image's, or in a
+// file system that is read only.
+func (n *Node) ReadOnly() bool { return n.readOnly() }
 
 // Inode returns the node's inode number.
 func (n *Node) Inode() uint64 { return n.inode }

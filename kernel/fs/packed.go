@@ -3,11 +3,15 @@ package fs
 import "syscall"
 
 // Packed is one file that travels in the image. Its bytes are used in place
-// and never written to: a program that changes the file changes a copy.
+// and never written to: a program that changes the file changes a copy, or
+// gets EROFS.
 type Packed struct {
 	Path string // absolute; missing directories on the way are made
 	Mode uint32 // type and permission bits; type 0 is a regular file
 	Data []byte // contents, or a symbolic link's text
+	// ReadOnly refuses every change (EROFS). A directory is packed behind its
+	// entries, and stays writable where others of its entries are.
+	ReadOnly bool
 }
 
 // Pack puts a file of the image into the tree, in place of what is there.
@@ -20,9 +24,14 @@ func (t *Tree) Pack(p Packed) Errno {
 		mode |= syscall.S_IFREG
 	}
 	if mode&syscall.S_IFMT == syscall.S_IFDIR {
-		return t.packDirectory(p.Path, mode)
+		errno := t.packDirectory(p.Path, mode)
+		if errno == 0 && p.ReadOnly {
+			errno = t.seal(p.Path)
+		}
+		return errno
 	}
 	node := t.NewNode(mode, 0)
+	node.sealed.Store(p.ReadOnly)
 	if node.IsLink() {
 		node.target = string(p.Data)
 	} else {
@@ -33,6 +42,23 @@ func (t *Tree) Pack(p Packed) Errno {
 		return errno
 	}
 	return t.Make(t.root, p.Path, node)
+}
+
+// seal makes a directory whose entries are all read-only so itself.
+func (t *Tree) seal(path string) Errno {
+	node, errno := t.Lookup(t.root, path, true)
+	if errno != 0 || node == t.root || node.tree != t {
+		return errno
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	for _, e := range node.listing {
+		if !e.node.readOnly() {
+			return 0
+		}
+	}
+	node.sealed.Store(true)
+	return 0
 }
 
 // packDirectory makes a directory, or sets the permissions of the one that

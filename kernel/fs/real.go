@@ -55,8 +55,11 @@ func moveReal(from, to *place, exchange bool) Errno {
 	return 0
 }
 
-// readOnly reports whether the node lies in a file system that is read only.
-func (n *Node) readOnly() bool { return n.tree.mounted != nil && n.tree.mounted.readOnly }
+// readOnly reports whether the node is sealed or lies in a file system that is
+// read only.
+func (n *Node) readOnly() bool {
+	return n.sealed.Load() || n.tree.mounted != nil && n.tree.mounted.readOnly
+}
 
 // changeReal is SetAttr, with what Linux checks first.
 func (n *Node) changeReal(a Attr) Errno {

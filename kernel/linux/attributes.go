@@ -26,6 +26,9 @@ func (c call) fchmodat(dirfd, p, mode, flags uintptr) (uintptr, Errno) {
 	if node.IsLink() {
 		return 0, syscall.EOPNOTSUPP
 	}
+	if node.ReadOnly() {
+		return 0, syscall.EROFS
+	}
 	return 0, node.Chmod(uint32(mode))
 }
 
@@ -47,10 +50,14 @@ func attributed(fd uintptr) (*fs.Node, Errno) {
 	if f.flags.Load()&oPath != 0 {
 		return nil, syscall.EBADF
 	}
-	if p, ok := f.object.(placed); ok {
-		return p.place(), 0
+	p, ok := f.object.(placed)
+	if !ok {
+		return nil, 0
 	}
-	return nil, 0
+	if p.place().ReadOnly() {
+		return nil, syscall.EROFS
+	}
+	return p.place(), 0
 }
 
 func sysChown(c call) (uintptr, Errno) { return c.fchownat(cwd, c.a1, c.a2, c.a3, 0) }
@@ -66,6 +73,9 @@ func (c call) fchownat(dirfd, p, uid, gid, flags uintptr) (uintptr, Errno) {
 	node, errno := c.node(dirfd, p, flags)
 	if errno != 0 {
 		return 0, errno
+	}
+	if node.ReadOnly() {
+		return 0, syscall.EROFS
 	}
 	return 0, node.Chown(uint32(uid), uint32(gid))
 }
@@ -192,6 +202,9 @@ func setTimes(node *fs.Node, times [2]syscall.Timespec) Errno {
 		default:
 			at[i] = time.Unix(t.Sec, t.Nsec)
 		}
+	}
+	if node.ReadOnly() {
+		return syscall.EROFS
 	}
 	return node.SetTimes(at[0], at[1])
 }

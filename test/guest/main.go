@@ -60,6 +60,7 @@ var programs = map[string]func(){
 	},
 	"terminate": terminate,
 	"zero":      func() { fmt.Println(*(*byte)(unsafe.Pointer(uintptr(len(os.Args))))) },
+	"packed":    packed,
 }
 
 func main() {
