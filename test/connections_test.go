@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -67,15 +68,32 @@ func TestTwoNetworks(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { server.Process.Kill(); server.Wait() }()
-	out, err := exec.CommandContext(t.Context(), "ip", "netns", "exec", ns, command, "run", "--rm",
-		"--net", "tap:tap0,addr=10.0.0.5/24,addr=fd00:7::5/64", "--net", "tap:tap1,addr=10.9.0.5/24,route=172.20.0.0/16@10.9.0.1",
-		guest, "--", "routes", "10.0.0.1:7", "10.9.0.1:7", "172.20.5.5:7", "[fd00:7::1]:7").CombinedOutput()
-	for _, want := range []string{"10.0.0.1:7 from 10.0.0.5: 10.0.0.5", "10.9.0.1:7 from 10.9.0.5: 10.9.0.5", "172.20.5.5:7 from 10.9.0.5: 10.9.0.5", "[fd00:7::1]:7 from fd00:7::5: fd00:7::5"} {
-		if err != nil || !strings.Contains(string(out), want) {
-			t.Fatalf("%v, no %q in:\n%s", err, want, out)
+	manifest := filepath.Join(t.TempDir(), "pith.yaml")
+	if err := os.WriteFile(manifest, []byte(twoNetworks), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for name, args := range map[string][]string{
+		"flags":    {"--net", "tap:tap0,addr=10.0.0.5/24,addr=fd00:7::5/64", "--net", "tap:tap1,addr=10.9.0.5/24,route=172.20.0.0/16@10.9.0.1", guest},
+		"manifest": {"-f", manifest, "./guest"},
+	} {
+		args = append([]string{"netns", "exec", ns, command, "run", "--rm"}, args...)
+		args = append(args, "--", "routes", "10.0.0.1:7", "10.9.0.1:7", "172.20.5.5:7", "[fd00:7::1]:7")
+		out, err := exec.CommandContext(t.Context(), "ip", args...).CombinedOutput()
+		for _, want := range []string{"10.0.0.1:7 from 10.0.0.5: 10.0.0.5", "10.9.0.1:7 from 10.9.0.5: 10.9.0.5", "172.20.5.5:7 from 10.9.0.5: 10.9.0.5", "[fd00:7::1]:7 from fd00:7::5: fd00:7::5"} {
+			if err != nil || !strings.Contains(string(out), want) {
+				t.Fatalf("by %s: %v, no %q in:\n%s", name, err, want, out)
+			}
 		}
 	}
 }
+
+// twoNetworks is the manifest of the machine that TestTwoNetworks makes by flags.
+const twoNetworks = `
+networks:
+  tap:tap0: {addresses: [10.0.0.5/24, "fd00:7::5/64"]}
+  tap:tap1: {addresses: [10.9.0.5/24]}
+routes: [172.20.0.0/16@10.9.0.1]
+`
 
 // greet tells each caller its address, until it is killed.
 func greet() int {
