@@ -3,8 +3,9 @@
 // lives as long as the machine.
 //
 // It relies on Linux's TUN/TAP driver (Documentation/networking/tuntap.rst)
-// for taps and bridges. It must not change addresses, routes or packet filters
-// of the host, and leaves no interface behind.
+// for taps and bridges, and on network namespaces for the networks of a
+// deployment (Lab). It must not change addresses, routes or packet filters of the
+// host, and leaves no interface behind.
 package network
 
 import (
