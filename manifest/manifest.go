@@ -21,7 +21,7 @@ import (
 const FileName = "pith.yaml"
 
 // maxSize is the largest manifest in bytes.
-const maxSize = 1 << 20
+const maxSize = 256 << 10
 
 // Manifest is a manifest that was read and found right.
 type Manifest struct {
@@ -44,7 +44,7 @@ func Read(path string) (*Manifest, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxSize {
-		return nil, pith.Errorf("%s is no manifest: a file of at most 1 MiB is one", path)
+		return nil, pith.Errorf("%s is no manifest: a file of at most 256 KiB is one", path)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {

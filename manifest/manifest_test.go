@@ -214,6 +214,17 @@ services:
 	}
 }
 
+// TestDeep: a file of nothing but brackets or dashes is refused before the parser
+// sees it, however long it is.
+func TestDeep(t *testing.T) {
+	for _, unit := range []string{"[", "{a: ", "- "} {
+		_, err := Parse("pith.yaml", []byte("name: a\nargs:\n  "+strings.Repeat(unit, maxSize/len(unit))))
+		if pith.ExitCode(err) != 2 || !strings.Contains(err.Error(), "pith.yaml:3:") || !strings.Contains(err.Error(), "deep") {
+			t.Errorf("%q: %v", unit, err)
+		}
+	}
+}
+
 // TestMistakes: each file has the mistakes that it lists, and no others.
 func TestMistakes(t *testing.T) {
 	dir := folder(t, "a/", "Corefile")

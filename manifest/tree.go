@@ -6,6 +6,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
 )
@@ -70,7 +71,12 @@ type treeReader struct {
 // readTree parses a file of one document, whose root is a mapping. It is nil
 // where that failed; the report says why.
 func readTree(r *report, data []byte) (root *node) {
-	file, err := parser.ParseBytes(data, 0)
+	tokens := lexer.Tokenize(string(data))
+	if at, ok := tooDeep(tokens); ok {
+		r.add(at, "this is more than a manifest can hold: it is over %d deep", maxDepth)
+		return nil
+	}
+	file, err := parser.Parse(tokens, 0)
 	if err != nil {
 		r.syntax(err)
 		return nil
@@ -101,6 +107,29 @@ func readTree(r *report, data []byte) (root *node) {
 		return nil
 	}
 	return root
+}
+
+// tooDeep looks for brackets, or dashes of one line, within more of them than a
+// manifest has: the parser's time grows with the square of the depth.
+func tooDeep(tokens token.Tokens) (at spot, ok bool) {
+	brackets, dashes, line := 0, 0, 0
+	for _, t := range tokens {
+		if p := place(t); p.line != line {
+			dashes, line = 0, p.line
+		}
+		switch t.Type {
+		case token.SequenceStartType, token.MappingStartType:
+			brackets++
+		case token.SequenceEndType, token.MappingEndType:
+			brackets--
+		case token.SequenceEntryType:
+			dashes++
+		}
+		if max(brackets, dashes) > maxDepth {
+			return place(t), true
+		}
+	}
+	return spot{}, false
 }
 
 // syntax notes what the parser refuses.
