@@ -58,6 +58,7 @@ func TestPackedFiles(t *testing.T) {
 		`link "text of a"`,
 		`file "hello"`,
 		"mmap 123450 true",
+		"self true",
 		"done",
 	} {
 		if !strings.Contains("\n"+strings.ReplaceAll(o.output, "\r", ""), "\n"+line+"\n") {

@@ -1,6 +1,9 @@
 package boot
 
-import "pith/kernel/cpu"
+import (
+	"pith/abi"
+	"pith/kernel/cpu"
+)
 
 // maxExecutable bounds the copy of the image, in bytes.
 const maxExecutable = 256 << 20
@@ -27,10 +30,14 @@ type part struct{ start, offset, size uintptr }
 
 func loaded() (parts []part) {
 	eachHeader(func(ph uintptr) {
-		const load = 1
-		if cpu.Load32(ph) == load {
-			parts = append(parts, part{uintptr(cpu.Load64(ph + 16)), uintptr(cpu.Load64(ph + 8)), uintptr(cpu.Load64(ph + 32))})
+		if cpu.Load32(ph) != segmentLoad {
+			return
 		}
+		start := uintptr(cpu.Load64(ph + 16))
+		if cpu.Load32(ph+4)&abi.FlagPacked != 0 {
+			start = at(uintptr(cpu.Load64(ph + 24))) // it is mapped nowhere else
+		}
+		parts = append(parts, part{start, uintptr(cpu.Load64(ph + 8)), uintptr(cpu.Load64(ph + 32))})
 	})
 	return parts
 }

@@ -30,6 +30,9 @@ func packed() {
 	check(err)
 	fmt.Printf("file %q\n", text)
 	mapPacked("/srv/large")
+	self, err := os.ReadFile("/proc/self/exe")
+	check(err)
+	fmt.Println("self", bytes.Contains(self, bytes.Repeat([]byte("0123456789"), 12_345)))
 	for what, err := range map[string]error{
 		"write":    write("/etc/Corefile", os.O_WRONLY),
 		"truncate": os.Truncate("/etc/Corefile", 0),
