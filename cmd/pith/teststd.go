@@ -33,7 +33,8 @@ func (a *app) testStd(parent *cobra.Command, args []string) error {
 		Long: `Std runs the tests of the standard library's packages (all of them by default),
 each in a machine of its own. Tests that can't pass there are listed with their
 reasons in test/conformance/exclusions.txt; any other failure fails the run.
-"goroot/test" as a package stands for the programs of GOROOT/test.`,
+"goroot/test" as a package stands for the programs of GOROOT/test, and
+goroot/test/ken for those of one folder.`,
 		Example: `  pith test std
   pith test std --cpus 2 os net/...
   pith test std --results results.json --report docs/conformance.md`,

@@ -17,51 +17,48 @@ func (r *Runner) All(ctx context.Context, patterns []string, cpus []int, each fu
 	if len(patterns) == 0 {
 		patterns = []string{"std", Programs}
 	}
-	var packages []string
-	var only []string
-	programs := false
-	patterns = slices.DeleteFunc(slices.Clone(patterns), func(p string) bool {
-		name, single := strings.CutPrefix(p, Programs+"/")
-		if single {
-			only = append(only, name)
+	var names []string
+	var groups []group
+	for _, p := range patterns {
+		if p != Programs && !strings.HasPrefix(p, Programs+"/") {
+			names = append(names, p)
+			continue
 		}
-		programs = programs || p == Programs || single
-		return p == Programs || single
-	})
-	if len(patterns) > 0 {
-		if packages, err = r.List(ctx, patterns...); err != nil {
+		more, err := r.groups(p)
+		if err != nil {
 			return 0, err
 		}
+		groups = append(groups, more...)
 	}
-	for _, pkg := range packages {
-		for _, result := range r.Package(ctx, pkg, cpus) {
+	take := func(results ...Result) error {
+		for _, result := range results {
 			if ctx.Err() != nil {
-				return failed, ctx.Err()
+				return ctx.Err()
 			}
-			if !result.OK() && r.Exclusions.Whole(pkg) == "" {
+			if !result.OK() && r.Exclusions.Whole(result.Package) == "" {
 				failed++
 			}
 			if err := each(result); err != nil {
-				return failed, err
+				return err
 			}
 		}
+		return nil
 	}
-	if !programs {
-		return failed, nil
+	if len(names) > 0 {
+		if names, err = r.List(ctx, names...); err != nil {
+			return 0, err
+		}
 	}
-	for _, n := range cpus {
-		result, err := r.Programs(ctx, only, n)
-		if err != nil {
+	for _, pkg := range names {
+		if err := take(r.Package(ctx, pkg, cpus)...); err != nil {
 			return failed, err
 		}
-		if !result.OK() {
-			failed++
-		}
-		if len(only) > 0 {
-			result.Package += "/" + strings.Join(only, " "+Programs+"/")
-		}
-		if err := each(result); err != nil {
-			return failed, err
+	}
+	for _, g := range groups {
+		for _, n := range cpus {
+			if err := take(r.programs(ctx, g, n)); err != nil {
+				return failed, err
+			}
 		}
 	}
 	return failed, nil
@@ -146,8 +143,15 @@ func (b *Book) missing(r *Runner) string {
 	if err != nil {
 		return err.Error() + "\n"
 	}
+	groups, err := r.groups(Programs)
+	if err != nil {
+		return err.Error() + "\n"
+	}
+	for _, g := range groups {
+		all = append(all, g.name)
+	}
 	var names []string
-	for _, pkg := range append(all, Programs) {
+	for _, pkg := range all {
 		if !slices.ContainsFunc(b.sorted(), func(x Result) bool { return x.Package == pkg }) {
 			names = append(names, pkg)
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,24 +19,51 @@ const Programs = "goroot/test"
 // programTime bounds one program, in machine and all.
 const programTime = 3 * time.Minute
 
-// Programs runs the single-file programs of GOROOT/test, and of the folders
-// below it, whose first line is "// run" without arguments. A program passes if
-// it ends with code 0 and prints what the file beside it with the suffix .out
-// holds, or nothing. If only names some, others are left out.
-func (r *Runner) Programs(ctx context.Context, only []string, cpus int) (Result, error) {
-	result := Result{Package: Programs, CPUs: cpus}
-	start := time.Now()
-	root := filepath.Join(r.Tools.Root, "test")
-	files, err := runnable(root)
+// group is programs that are counted together: those of a folder.
+type group struct {
+	name  string   // goroot/test, goroot/test/ken, or one program's
+	files []string // below GOROOT/test
+}
+
+// groups finds the programs that a pattern stands for: Programs is all of them,
+// a name below it a folder's, or one program. They are the single-file programs
+// of GOROOT/test, and of the folders in it, whose first line is "// run" without
+// arguments.
+func (r *Runner) groups(pattern string) ([]group, error) {
+	files, err := runnable(filepath.Join(r.Tools.Root, "test"))
 	if err != nil {
-		return result, err
+		return nil, err
 	}
-	for _, name := range files {
-		if len(only) > 0 && !slices.Contains(only, name) {
+	if single := strings.TrimPrefix(pattern, Programs+"/"); slices.Contains(files, single) {
+		return []group{{pattern, []string{single}}}, nil
+	}
+	var all []group
+	for _, file := range files {
+		name := path.Join(Programs, path.Dir(file))
+		if pattern != Programs && pattern != name {
 			continue
 		}
+		if len(all) == 0 || all[len(all)-1].name != name {
+			all = append(all, group{name: name})
+		}
+		g := &all[len(all)-1]
+		g.files = append(g.files, file)
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("%s is no folder and no program of GOROOT/test that says // run", pattern)
+	}
+	return all, nil
+}
+
+// programs runs a group. A program passes if it ends with code 0 and prints what
+// the file beside it with the suffix .out holds, or nothing.
+func (r *Runner) programs(ctx context.Context, g group, cpus int) Result {
+	result := Result{Package: g.name, CPUs: cpus}
+	start := time.Now()
+	root := filepath.Join(r.Tools.Root, "test")
+	for _, name := range g.files {
 		if ctx.Err() != nil {
-			return result, ctx.Err()
+			break
 		}
 		listed := slices.ContainsFunc(r.Exclusions.Tests(Programs), func(e Exclusion) bool { return e.Test == name })
 		why := r.program(ctx, root, name, cpus)
@@ -48,15 +76,15 @@ func (r *Runner) Programs(ctx context.Context, only []string, cpus int) (Result,
 		case listed:
 			result.Excluded++
 		default:
-			fmt.Fprintf(r.Log, "---- %s on %d CPUs: %s\n", name, cpus, why)
+			fmt.Fprintf(r.Log, "==== %s on %d CPUs: %s\n", name, cpus, why)
 			result.Failed = append(result.Failed, name)
 		}
 	}
 	result.Seconds = time.Since(start).Seconds()
-	return result, nil
+	return result
 }
 
-// runnable lists the programs by their paths below root.
+// runnable lists the programs by their paths below root, folder by folder.
 func runnable(root string) (names []string, err error) {
 	for _, glob := range []string{"*.go", "*/*.go"} {
 		files, err := filepath.Glob(filepath.Join(root, glob))
@@ -69,8 +97,11 @@ func runnable(root string) (names []string, err error) {
 				return nil, err
 			}
 			if wanted(string(text)) {
-				name, _ := filepath.Rel(root, file)
-				names = append(names, name)
+				name, err := filepath.Rel(root, file)
+				if err != nil {
+					return nil, err
+				}
+				names = append(names, filepath.ToSlash(name))
 			}
 		}
 	}
