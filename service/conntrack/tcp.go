@@ -1,0 +1,126 @@
+package conntrack
+
+import "pith/service/packet"
+
+// tcpState is where a TCP connection stands, as a router between its ends sees it.
+type tcpState uint8
+
+const (
+	tcpNone tcpState = iota
+	tcpSynSent
+	tcpSynReceived
+	tcpEstablished
+	tcpFinWait
+	tcpCloseWait
+	tcpLastAck
+	tcpTimeWait
+	tcpClosed
+	tcpSynSent2 // both ends have sent a SYN
+	tcpIgnore   // the packet may pass, and changes nothing
+	tcpInvalid
+	tcpReopen // a connection with the same tuple begins anew
+)
+
+// tcpTimes are the time-outs of the states (Linux's defaults).
+var tcpTimes = [...]int64{
+	tcpNone: 60 * second, tcpSynSent: 120 * second, tcpSynReceived: 60 * second, tcpEstablished: 432000 * second,
+	tcpFinWait: 120 * second, tcpCloseWait: 60 * second, tcpLastAck: 30 * second, tcpTimeWait: 120 * second,
+	tcpClosed: 10 * second, tcpSynSent2: 120 * second,
+}
+
+// kinds of segments, by their flags.
+const (
+	segSyn = iota
+	segSynAck
+	segFin
+	segAck
+	segReset
+	segNone
+)
+
+func kindOf(flags uint8) int {
+	switch {
+	case flags&packet.RST != 0:
+		return segReset
+	case flags&packet.SYN != 0 && flags&packet.ACK != 0:
+		return segSynAck
+	case flags&packet.SYN != 0:
+		return segSyn
+	case flags&packet.FIN != 0:
+		return segFin
+	case flags&packet.ACK != 0:
+		return segAck
+	}
+	return segNone
+}
+
+// validFlags are the combinations that a TCP sends, PSH and ECN aside.
+func validFlags(flags uint8) bool {
+	switch flags &^ (packet.ECE | packet.CWR | packet.PSH) {
+	case packet.SYN, packet.SYN | packet.URG, packet.SYN | packet.ACK, packet.RST, packet.RST | packet.ACK,
+		packet.FIN | packet.ACK, packet.FIN | packet.ACK | packet.URG, packet.ACK, packet.ACK | packet.URG:
+		return true
+	}
+	return false
+}
+
+const (
+	sNO = tcpNone
+	sSS = tcpSynSent
+	sSR = tcpSynReceived
+	sES = tcpEstablished
+	sFW = tcpFinWait
+	sCW = tcpCloseWait
+	sLA = tcpLastAck
+	sTW = tcpTimeWait
+	sCL = tcpClosed
+	sS2 = tcpSynSent2
+	sIG = tcpIgnore
+	sIV = tcpInvalid
+)
+
+// transitions by direction, kind of segment and state. The columns are sNO, sSS,
+// sSR, sES, sFW, sCW, sLA, sTW, sCL, sS2.
+var transitions = [2][6][10]tcpState{
+	{ // of the side that began
+		segSyn:    {sSS, sSS, sIG, sIG, sIG, sIG, sIG, sSS, sSS, sS2},
+		segSynAck: {sIV, sIV, sSR, sIV, sIV, sIV, sIV, sIV, sIV, sSR},
+		segFin:    {sIV, sIV, sFW, sFW, sLA, sLA, sLA, sTW, sCL, sIV},
+		segAck:    {sES, sIV, sES, sES, sCW, sCW, sTW, sTW, sCL, sIV},
+		segReset:  {sIV, sCL, sCL, sCL, sCL, sCL, sCL, sCL, sCL, sCL},
+		segNone:   {sIV, sIV, sIV, sIV, sIV, sIV, sIV, sIV, sIV, sIV},
+	},
+	{ // of the other
+		segSyn:    {sIV, sS2, sIV, sIV, sIV, sIV, sIV, sSS, sIV, sS2},
+		segSynAck: {sIV, sSR, sIG, sIG, sIG, sIG, sIG, sIG, sIG, sSR},
+		segFin:    {sIV, sIV, sFW, sFW, sLA, sLA, sLA, sTW, sCL, sIV},
+		segAck:    {sIV, sIG, sSR, sES, sCW, sCW, sTW, sTW, sCL, sIG},
+		segReset:  {sIV, sCL, sCL, sCL, sCL, sCL, sCL, sCL, sCL, sCL},
+		segNone:   {sIV, sIV, sIV, sIV, sIV, sIV, sIV, sIV, sIV, sIV},
+	},
+}
+
+func transition(reply bool, kind int, s tcpState) tcpState {
+	i := 0
+	if reply {
+		i = 1
+	}
+	return transitions[i][kind][s]
+}
+
+// segment brings a connection on. It returns tcpInvalid, tcpReopen or the new state.
+func (c *Conn) segment(p *packet.Packet, reply bool, now int64) tcpState {
+	kind := kindOf(p.Flags)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	next := transition(reply, kind, c.tcp)
+	switch {
+	case next == tcpInvalid || next == tcpIgnore:
+		return next
+	case next == tcpSynSent && c.tcp >= tcpTimeWait:
+		return tcpReopen
+	}
+	c.tcp = next
+	c.deadline.Store(now + tcpTimes[next])
+	return next
+}
