@@ -22,7 +22,7 @@ func (t *Table) SourceNAT(c *Conn, r Range, now int64) bool {
 		k.Src = pick(r.From, r.To, t.hash(&c.Orig))
 	}
 	c.SNAT = true
-	return t.free(c, k, r, &k.SrcPort, now)
+	return t.free(c, k, r, true, now)
 }
 
 // DestinationNAT sends an unconfirmed connection to one of r.
@@ -36,8 +36,12 @@ func (t *Table) DestinationNAT(c *Conn, r Range, now int64) bool {
 		c.Reply = k.Reverse()
 		return true
 	}
-	return t.free(c, k, r, &k.DstPort, now)
+	return t.free(c, k, r, false, now)
 }
+
+// Clash tells whether the answers of an unconfirmed connection would be taken for
+// another one's.
+func (t *Table) Clash(c *Conn, now int64) bool { return t.taken(&c.Reply, now) }
 
 // pick chooses an address of a range for a flow, always the same.
 func pick(from, to netip.Addr, h uint64) netip.Addr {
@@ -69,19 +73,28 @@ func hasPorts(protocol uint8) bool {
 	return protocol == packet.TCP || protocol == packet.UDP || protocol == packet.ICMP || protocol == packet.ICMPv6
 }
 
+// class are the ports that may take another's place: privileged ones stay so.
+func class(port uint16) (from, to uint16) {
+	switch {
+	case port < 512:
+		return 1, 511
+	case port < 1024:
+		return 600, 1023
+	}
+	return 1024, 65535
+}
+
 // tries is how many ports are tried before giving up.
 const tries = 256
 
-// free finds a port with which the answers' tuple is nobody else's, and sets it. port is
-// a field of k.
-func (t *Table) free(c *Conn, k Tuple, r Range, port *uint16, now int64) bool {
+// free finds a port with which the answers' tuple is nobody else's, and sets it: the
+// source's or the destination's.
+func (t *Table) free(c *Conn, k Tuple, r Range, source bool, now int64) bool {
 	icmp := c.Orig.Protocol == packet.ICMP || c.Orig.Protocol == packet.ICMPv6
 	from, to := r.PortFrom, r.PortTo
 	if from == 0 {
-		from, to = 1024, 65535
+		from, to = class(k.SrcPort)
 	}
-	// A tuple that k points into is not the one that is tried, so it is made anew.
-	source := port == &k.SrcPort
 	with := func(v uint16) Tuple {
 		n := k
 		if source || icmp {

@@ -18,7 +18,8 @@ const (
 	tcpSynSent2 // both ends have sent a SYN
 	tcpIgnore   // the packet may pass, and changes nothing
 	tcpInvalid
-	tcpReopen // a connection with the same tuple begins anew
+	tcpRefused // a reset was the first answer: there is no connection any more
+	tcpReopen  // a connection with the same tuple begins anew
 )
 
 // tcpTimes are the time-outs of the states (Linux's defaults).
@@ -108,7 +109,8 @@ func transition(reply bool, kind int, s tcpState) tcpState {
 	return transitions[i][kind][s]
 }
 
-// segment brings a connection on. It returns tcpInvalid, tcpReopen or the new state.
+// segment brings a connection on. It returns the new state, or
+// one of those behind tcpIgnore.
 func (c *Conn) segment(p *packet.Packet, reply bool, now int64) tcpState {
 	kind := kindOf(p.Flags)
 	c.mu.Lock()
@@ -120,7 +122,22 @@ func (c *Conn) segment(p *packet.Packet, reply bool, now int64) tcpState {
 	case next == tcpSynSent && c.tcp >= tcpTimeWait:
 		return tcpReopen
 	}
-	c.tcp = next
-	c.deadline.Store(now + tcpTimes[next])
+	if kind == segReset && !c.seen.Load() {
+		next = tcpRefused
+	} else {
+		c.tcp = next
+	}
+	if next != tcpRefused {
+		c.deadline.Store(now + tcpTimes[next])
+	}
 	return next
+}
+
+// Close notes that the router itself has reset the connection.
+func (c *Conn) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.Orig.Protocol == packet.TCP && c.confirmed.Load() {
+		c.tcp = tcpClosed
+	}
 }

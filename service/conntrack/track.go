@@ -119,6 +119,8 @@ func (t *Table) more(p *packet.Packet, k Tuple, n *node, now int64) View {
 		switch verdict := c.segment(p, n.reply, now); verdict {
 		case tcpInvalid:
 			return View{State: Invalid}
+		case tcpRefused:
+			t.remove(c)
 		case tcpReopen:
 			t.remove(c)
 			return begin(p, k, now)

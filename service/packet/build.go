@@ -73,12 +73,13 @@ const (
 
 // NewError makes the ICMP or ICMPv6 error about p, from src. word is its second
 // 32-bit word (an MTU, a pointer). It returns nil where none may be sent (RFC
-// 1122, section 3.2.2; RFC 4443, section 2.4).
+// 1122, section 3.2.2; RFC 4443, section 2.4). Its type of service is as RFC 1812,
+// section 4.3.2.5, has it.
 func NewError(p *Packet, src netip.Addr, typ, code uint8, word uint32) *Packet {
 	if !mayComplain(p) {
 		return nil
 	}
-	h := IPHeader{Src: src, Dst: p.Src, Protocol: ICMP, TTL: 64, TOS: 0xc0}
+	h := IPHeader{Src: src, Dst: p.Src, Protocol: ICMP, TTL: 64, TOS: p.TOS&0x1e | 0xc0}
 	most := maxError4 - 28
 	if p.Version == 6 {
 		h.Protocol, h.TOS, most = ICMPv6, 0, maxError6-48

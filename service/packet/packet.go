@@ -81,6 +81,9 @@ type Packet struct {
 	More       bool
 	FragAt     int // IPv6: where the fragment header is
 	NextAt     int // IPv6: the byte that names the header at FragAt
+	// Largest is, of a datagram that came in pieces and was put together, the
+	// largest piece's length as an IP packet; else 0.
+	Largest int
 
 	L4               int    // where the transport header is; 0: none that is whole
 	SrcPort, DstPort uint16 // TCP, UDP; of an ICMP query both are the identifier
@@ -145,7 +148,7 @@ func (p *Packet) Parse(f *Frame) Result {
 
 // clear forgets the IP part of the packet before.
 func (p *Packet) clear() {
-	p.FragID, p.FragOffset, p.More, p.FragAt, p.NextAt = 0, 0, false, 0, 0
+	p.FragID, p.FragOffset, p.More, p.FragAt, p.NextAt, p.Largest = 0, 0, false, 0, 0, 0
 	p.L4, p.SrcPort, p.DstPort, p.Flags, p.Type, p.Code = 0, 0, 0, 0, 0, 0
 }
 
@@ -321,4 +324,12 @@ func (p *Packet) Inner(in *Packet) bool {
 	}
 	in.EtherType = EtherIPv6
 	return in.ipv6(false) == OK && in.L4 != 0
+}
+
+// HeaderEnd is where in the frame a fragment's payload begins.
+func (p *Packet) HeaderEnd() int {
+	if p.Version == 6 {
+		return p.FragAt + 8
+	}
+	return p.L3 + int(p.Bytes()[0]&15)*4
 }

@@ -137,7 +137,8 @@ func nameAll(chains []*Chain) []string {
 	return list
 }
 
-// order sorts the base chains into their hooks.
+// order sorts the base chains into their hooks. Of two with the same priority Linux
+// asks the later one first (nf_hook_entries_grow).
 func (r *Ruleset) order() {
 	for _, t := range r.Tables {
 		for _, c := range t.Chains {
@@ -152,6 +153,7 @@ func (r *Ruleset) order() {
 	}
 	for _, list := range [][hooks][]*Chain{r.filters, r.nats} {
 		for _, chains := range list {
+			slices.Reverse(chains)
 			slices.SortStableFunc(chains, func(a, b *Chain) int { return a.Priority - b.Priority })
 		}
 	}

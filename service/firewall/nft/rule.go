@@ -461,9 +461,20 @@ func (p *parser) fieldOf(c *Chain, r *Rule) field {
 		p.ofFamily(c, r, t, f.v)
 	}
 	if f.l4 != 0 {
+		p.conflict(r, t, uint64(f.l4))
 		r.ops = append(r.ops, dependency(fL4Proto, typProto, uint64(f.l4)))
 	}
 	return f
+}
+
+// conflict refuses a second transport protocol in a rule.
+func (p *parser) conflict(r *Rule, at token, l4 uint64) {
+	for i := range r.ops {
+		o := &r.ops[i]
+		if o.kind == opMatch && o.field == fL4Proto && o.cmp == cmpEq && !o.masked && o.value.Lo != l4 {
+			p.fail(at, "this rule asks for protocol %s already: no packet is %s too", typProto.nameOf(o.value.Lo), typProto.nameOf(l4))
+		}
+	}
 }
 
 func (p *parser) fieldNames(group string) string {

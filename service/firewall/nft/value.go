@@ -46,8 +46,8 @@ func (v Value) Addr(is6 bool) netip.Addr {
 	return netip.AddrFrom4([4]byte(b[12:]))
 }
 
-// name is the interface's name that a Value stands for.
-func (v Value) name() string {
+// Name is the interface's name that a Value stands for.
+func (v Value) Name() string {
 	var b [16]byte
 	binary.BigEndian.PutUint64(b[:], v.Hi)
 	binary.BigEndian.PutUint64(b[8:], v.Lo)
@@ -156,7 +156,7 @@ func (t typ) format(v Value) string {
 	case typAddr6:
 		return v.Addr(true).String()
 	case typName:
-		return fmt.Sprintf("%q", v.name())
+		return fmt.Sprintf("%q", v.Name())
 	}
 	if name := t.nameOf(v.Lo); name != "" {
 		return name
