@@ -25,6 +25,7 @@ type builder struct {
 	env     []string // of the go command, before our own settings
 	dir     string   // Options.Dir, absolute
 	cache   string
+	goflags string // the user's GOFLAGS
 }
 
 // Build makes an image of a Go program. A mistake of the user's (no such
@@ -79,6 +80,7 @@ func (b *builder) build(ctx context.Context) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	b.goflags = tools.flags
 	kernel, err := b.kernelSources()
 	if err != nil {
 		return nil, err

@@ -212,13 +212,19 @@ func isStub(without, with listed) bool {
 	return false
 }
 
-// tagFlags are the go command's arguments for the user's build tags. Without
-// any, those of GOFLAGS hold.
+// machineTag is a build tag that files have which are for images alone.
+const machineTag = "pith"
+
+// tagFlags are the go command's arguments for build tags: ours, and the user's or,
+// without any, those of GOFLAGS, which the argument would hide.
 func (b *builder) tagFlags() []string {
-	if len(b.options.Tags) == 0 {
-		return nil
+	tags := b.options.Tags
+	for _, f := range strings.Fields(b.goflags) {
+		if value, ok := strings.CutPrefix(strings.TrimLeft(f, "-"), "tags="); ok && len(b.options.Tags) == 0 {
+			tags = strings.Split(value, ",")
+		}
 	}
-	return []string{"-tags=" + strings.Join(b.options.Tags, ",")}
+	return []string{"-tags=" + strings.Join(append([]string{machineTag}, tags...), ",")}
 }
 
 // explain makes a user's mistake of what the go command said about the

@@ -47,7 +47,8 @@ func (m *machine) attachCards() {
 	configs := m.cardConfigs()
 	for i, d := range m.cards {
 		conf := takeConfig(&configs, d.HardwareAddr())
-		if err := m.network.Attach("eth"+strconv.Itoa(i), d, conf); err != nil {
+		name := cardName(i)
+		if err := m.network.Attach(name, offerCard(name, d), conf); err != nil {
 			complain("network card " + strconv.Itoa(i) + ": " + err.Error())
 		}
 	}

@@ -41,7 +41,7 @@ func TestVerdictsAreTheKernels(t *testing.T) {
 		defer close(done)
 		runtime.LockOSThread() // and never unlocked: the thread ends with its namespace
 		compared, passed := 0, 0
-		for seed := range sets { if v := os.Getenv("SEED"); v != "" && v != fmt.Sprint(seed+1) { continue };
+		for seed := range sets {
 			c, p, err := compare(uint64(seed)+1, packets)
 			if err != nil {
 				t.Errorf("seed %d: %v", seed+1, err)
