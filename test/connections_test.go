@@ -144,6 +144,12 @@ func beClient(what string) int {
 	if what == "greet" {
 		return greet()
 	}
+	if addr, ok := strings.CutPrefix(what, "dial "); ok {
+		return dial(addr)
+	}
+	if args, ok := strings.CutPrefix(what, "probe "); ok {
+		return probe(args)
+	}
 	addr, text, _ := strings.Cut(what, " ")
 	n, err := strconv.Atoi(text)
 	if err != nil {

@@ -38,6 +38,7 @@ type Options struct {
 	MAC     string       // of the guest's card
 	Addr    netip.Prefix // of the guest's card, IPv4
 	Gateway netip.Addr   // IPv4; the zero value is none
+	Taps    []string     // further taps, for cards that the program configures
 	Kernel  []string     // further words of the kernel command line
 	Console io.Writer    // what the guest prints; nil drops it
 }

@@ -79,6 +79,12 @@ func (g *Guest) arguments(o *Options) ([]string, error) {
 			"-netdev", "tap,id=net,ifname="+o.Tap+",script=no,downscript=no,vhost=off",
 			"-device", "virtio-net-device,netdev=net,mac="+o.MAC)
 	}
+	for i, tap := range o.Taps {
+		id := fmt.Sprintf("net%d", i+1)
+		args = append(args,
+			"-netdev", "tap,id="+id+",ifname="+tap+",script=no,downscript=no,vhost=off",
+			"-device", fmt.Sprintf("virtio-net-device,netdev=%s,mac=52:54:00:12:35:%02x", id, i+1))
+	}
 	return args, nil
 }
 

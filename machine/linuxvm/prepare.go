@@ -33,6 +33,7 @@ const initModule = "module init\n\ngo 1.25\n"
 type Build struct {
 	Kernel   string       // a bzImage or vmlinux; "" is the newest in /boot
 	Modules  string       // its folder of modules; "" is /lib/modules/ and its release
+	Needs    []string     // kernel modules that the program needs
 	Program  string       // a static linux/amd64 executable
 	Files    []pith.File  // copied into the RAM disk
 	Cache    string       // where to keep what was made; "" is in the user's cache
@@ -119,7 +120,7 @@ func (b *Build) ramDisk(ctx context.Context, release string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	modules, err := tree.load(cardModules...)
+	modules, err := tree.load(append(slices.Clone(cardModules), b.Needs...)...)
 	if err != nil {
 		return "", err
 	}
