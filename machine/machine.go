@@ -93,6 +93,9 @@ type Wire struct {
 	// Tap is an open tap interface. The driver hands it on; the caller
 	// closes it.
 	Tap *os.File
+	// Bridge is a bridge of the host's that the driver joins by itself: for
+	// machines that have interfaces instead of frames.
+	Bridge string
 	// Stream is a connected stream socket on which each frame follows its
 	// length (4 bytes, big-endian): a switch outside of the driver.
 	Stream *os.File
