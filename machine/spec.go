@@ -33,6 +33,7 @@ const (
 // when the machine is made and never changes afterwards.
 type Spec struct {
 	pith.Machine
+	Kind    string    // KindUnikernel (also ""), KindProcess, ...
 	What    string    // what the user asked to run, as it was written
 	Type    string    // TypeMicroVM or TypeQ35
 	Trace   bool      // the boot prints numbered stamps and the memory map
@@ -65,6 +66,11 @@ func (s Spec) Check() error {
 	}
 	if s.Type != TypeMicroVM && s.Type != TypeQ35 {
 		return pith.Errorf("there is no machine type %q: use %s or %s", s.Type, TypeMicroVM, TypeQ35)
+	}
+	if s.Kind != "" {
+		if err := CheckKind(s.Kind); err != nil {
+			return err
+		}
 	}
 	for _, env := range s.Env {
 		if k, _, ok := strings.Cut(env, "="); !ok || k == "" || strings.ContainsRune(env, 0) {

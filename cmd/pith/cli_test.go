@@ -12,12 +12,14 @@ import (
 	"testing"
 
 	"pith/machine"
+	"pith/machine/process"
 )
 
 // pithBinary is this command, built once for all tests.
 var pithBinary string
 
 func TestMain(m *testing.M) {
+	process.RunStage()
 	os.Exit(runTests(m))
 }
 

@@ -17,9 +17,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"pith"
+	"pith/machine/process"
 )
 
 func main() {
+	process.RunStage() // where this is the beginning of a confined process
 	os.Exit(run(os.Args[1:]))
 }
 

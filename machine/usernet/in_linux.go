@@ -45,7 +45,7 @@ func (n *Network) publish(p pith.Port) error {
 func (n *Network) inwards(client *net.TCPConn, port uint16) {
 	ctx, cancel := context.WithTimeout(context.Background(), dialTime)
 	defer cancel()
-	conn, err := gonet.DialContextTCP(ctx, n.stack, machine(port), ipv4.ProtocolNumber)
+	conn, err := gonet.DialContextTCP(ctx, n.stack, guest(port), ipv4.ProtocolNumber)
 	if err != nil {
 		client.SetLinger(0) // the client sees a reset, as from a closed port
 		client.Close()
@@ -68,7 +68,7 @@ func (n *Network) clients(conn *net.UDPConn, port uint16) {
 		flow := flows[from]
 		mu.Unlock()
 		if flow == nil {
-			to := machine(port)
+			to := guest(port)
 			flow, err = gonet.DialUDP(n.stack, nil, &to, ipv4.ProtocolNumber)
 			if err != nil {
 				continue

@@ -18,10 +18,8 @@ import (
 	"os"
 	"sync"
 
-	"golang.org/x/sys/unix"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/header"
-	"gvisor.dev/gvisor/pkg/tcpip/link/fdbased"
 	"gvisor.dev/gvisor/pkg/tcpip/network/arp"
 	"gvisor.dev/gvisor/pkg/tcpip/network/ipv4"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
@@ -88,19 +86,10 @@ func New(tap *os.File, ports []pith.Port) (*Network, error) {
 // plug makes the stack the gateway at the other end of the tap, which takes
 // packets to any address.
 func (n *Network) plug(tap *os.File) error {
-	fd, err := unix.FcntlInt(tap.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	card, err := n.openCard(tap)
 	if err != nil {
 		return err
 	}
-	file := os.NewFile(uintptr(fd), "tap")
-	if err := unix.SetNonblock(fd, true); err != nil {
-		return errors.Join(err, file.Close())
-	}
-	card, err := fdbased.New(&fdbased.Options{FDs: []int{fd}, MTU: mtu, EthernetHeader: true, Address: gateMAC})
-	if err != nil {
-		return errors.Join(err, file.Close())
-	}
-	n.keep(file)
 	if err := n.stack.CreateNIC(nicID, card); err != nil {
 		return errors.New(err.String())
 	}
@@ -150,7 +139,7 @@ func (n *Network) drop(c io.Closer) {
 	c.Close()
 }
 
-// machine is the machine's address and one of its ports.
-func machine(port uint16) tcpip.FullAddress {
+// guest is the machine's address and one of its ports.
+func guest(port uint16) tcpip.FullAddress {
 	return tcpip.FullAddress{NIC: nicID, Addr: tcpip.AddrFromSlice(machineAddr.Addr().AsSlice()), Port: port}
 }

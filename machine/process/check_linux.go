@@ -1,0 +1,76 @@
+package process
+
+import (
+	"io/fs"
+	"runtime"
+	"strings"
+
+	"pith"
+	"pith/machine"
+	"pith/machine/host"
+)
+
+// Check refuses what a process of this host can't be.
+func (d *Driver) Check(s machine.Spec) error {
+	if err := Namespaces(d.host); err != nil {
+		return err
+	}
+	if s.Paused {
+		return errDebug
+	}
+	return CheckShared(d.host, s, "process")
+}
+
+// CheckShared refuses what no machine that shares the host's kernel can have.
+func CheckShared(h host.Host, s machine.Spec, kind string) error {
+	if s.CPUs > runtime.NumCPU() {
+		return pith.Errorf("this host has %d CPUs, so a %s can't have %d: only a virtual machine can", runtime.NumCPU(), kind, s.CPUs)
+	}
+	for _, l := range s.Links {
+		switch {
+		case strings.HasPrefix(l.Network, "tap:"):
+			return pith.Errorf("a %s has no card to plug into a tap: use --net bridge:NAME", kind)
+		case strings.HasPrefix(l.Network, "bridge:") && !h.Root:
+			return pith.Errorf("a %s on a bridge needs root; the user network doesn't", kind)
+		case strings.HasPrefix(l.Network, "bridge:") && len(l.Addrs) == 0:
+			return pith.Errorf("a %s has no DHCP client: give its address on the bridge by --addr", kind)
+		case l.Network == "user" && !has(h, "dev/net/tun"):
+			return pith.Errorf("there is no /dev/net/tun, which the user network needs: modprobe tun, or --net none")
+		}
+	}
+	return nil
+}
+
+func has(h host.Host, name string) bool {
+	_, err := fs.Stat(h.Files, name)
+	return err == nil
+}
+
+// Namespaces says why this user can't make user namespaces; nil where that
+// works as far as can be told without trying.
+// Source: user_namespaces(7); Debian's and Ubuntu's own switches.
+func Namespaces(h host.Host) error {
+	read := func(name string) string {
+		text, err := fs.ReadFile(h.Files, name)
+		if err != nil {
+			return ""
+		}
+		return strings.TrimSpace(string(text))
+	}
+	switch {
+	case h.OS != "linux":
+		return pith.Errorf("a confined process needs Linux: use --machine unikernel")
+	case !has(h, "proc/self/ns/user"):
+		return pith.Errorf("this host's kernel has no user namespaces: use --machine unikernel")
+	case read("proc/sys/user/max_user_namespaces") == "0":
+		return pith.Errorf("this host allows no user namespaces; as root: sysctl user.max_user_namespaces=10000")
+	case h.Root:
+		return nil
+	case read("proc/sys/kernel/unprivileged_userns_clone") == "0":
+		return pith.Errorf("this host allows user namespaces to root only; as root: sysctl kernel.unprivileged_userns_clone=1")
+	case read("proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1":
+		return pith.Errorf("AppArmor keeps users from user namespaces on this host; as root: sysctl kernel.apparmor_restrict_unprivileged_userns=0")
+	default:
+		return nil
+	}
+}

@@ -1,0 +1,24 @@
+//go:build !linux
+
+package process
+
+import (
+	"errors"
+
+	"pith"
+	"pith/machine"
+)
+
+var errLinux = pith.Errorf("a confined process needs Linux: use --machine unikernel")
+
+// RunStage does nothing: there are no stages here.
+func RunStage() {}
+
+// Check refuses every machine.
+func (d *Driver) Check(machine.Spec) error { return errLinux }
+
+// Start refuses every machine.
+func (d *Driver) Start(machine.Launch) (machine.Running, error) { return nil, errors.Join(errLinux) }
+
+// Clean has nothing to take away.
+func (d *Driver) Clean(string, machine.Spec) error { return nil }
