@@ -11,9 +11,12 @@ import (
 	"pith"
 	"pith/image"
 	"pith/machine"
+	"pith/machine/container"
 	"pith/machine/host"
+	"pith/machine/linuxvm"
 	"pith/machine/machinetest"
 	"pith/machine/process"
+	"pith/machine/qemu"
 	"pith/machine/usernet"
 )
 
@@ -44,6 +47,37 @@ func TestContractProcess(t *testing.T) {
 		t.Run(fmt.Sprint(cpus), func(t *testing.T) {
 			machinetest.Run(t, machinetest.Suite{
 				Driver: process.New(h), Image: img, Type: machine.TypeMicroVM, CPUs: cpus, UserLink: usernet.Link,
+			})
+		})
+	}
+}
+
+func TestContractContainer(t *testing.T) {
+	h := host.This()
+	driver := container.New(h)
+	if err := driver.Check(machine.Spec{}); err != nil {
+		t.Skip(err)
+	}
+	img := hostedGuest(t)
+	for _, cpus := range cpuCounts() {
+		t.Run(fmt.Sprint(cpus), func(t *testing.T) {
+			machinetest.Run(t, machinetest.Suite{
+				Driver: driver, Image: img, Type: machine.TypeMicroVM, CPUs: cpus, UserLink: usernet.Link,
+			})
+		})
+	}
+}
+
+func TestContractLinuxVM(t *testing.T) {
+	driver := linuxvm.New(emulated())
+	if err := driver.Check(machine.Spec{Machine: pith.Machine{Memory: machine.DefaultMemory}}); err != nil {
+		t.Skip(err)
+	}
+	img := hostedGuest(t)
+	for _, cpus := range []int{1, 2} {
+		t.Run(fmt.Sprint(cpus), func(t *testing.T) {
+			machinetest.Run(t, machinetest.Suite{
+				Driver: driver, Image: img, Type: machine.TypeMicroVM, CPUs: cpus, UserLink: qemu.UserLink,
 			})
 		})
 	}

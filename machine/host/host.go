@@ -99,6 +99,7 @@ func family(osRelease string) string {
 var packages = map[string]map[string]string{
 	"qemu": {"debian": "qemu-system-x86", "fedora": "qemu-system-x86-core", "arch": "qemu-system-x86", "macos": "qemu"},
 	"gdb":  {"debian": "gdb", "fedora": "gdb", "arch": "gdb", "macos": "gdb"},
+	"runc": {"debian": "runc", "fedora": "runc", "arch": "runc"},
 	"go":   {"debian": "golang-go", "fedora": "golang", "arch": "go", "macos": "go"},
 }
 

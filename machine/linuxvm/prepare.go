@@ -36,6 +36,7 @@ type Build struct {
 	Needs    []string     // kernel modules that the program needs
 	Program  string       // a static linux/amd64 executable
 	Files    []pith.File  // copied into the RAM disk
+	Ports    bool         // the guest can have virtio-serial ports
 	Cache    string       // where to keep what was made; "" is in the user's cache
 	Progress func(string) // is told, a line at a time, what is done; nil is silent
 }
@@ -80,12 +81,11 @@ func (b *Build) fill() error {
 		b.Progress = func(string) {}
 	}
 	if b.Kernel == "" {
-		found, err := filepath.Glob("/boot/vmlinuz-*")
-		if err != nil || len(found) == 0 {
-			return errors.New("linuxvm: no kernel in /boot: install one (Debian and Ubuntu: apt-get install linux-image-amd64)")
+		newest, err := newestKernel()
+		if err != nil {
+			return err
 		}
-		sort.Strings(found)
-		b.Kernel = found[len(found)-1]
+		b.Kernel = newest
 	}
 	if b.Cache == "" {
 		cache, err := os.UserCacheDir()
@@ -95,6 +95,16 @@ func (b *Build) fill() error {
 		b.Cache = filepath.Join(cache, "pith", "linuxvm")
 	}
 	return os.MkdirAll(b.Cache, 0o755)
+}
+
+// newestKernel is the distribution's newest kernel in /boot.
+func newestKernel() (string, error) {
+	found, err := filepath.Glob("/boot/vmlinuz-*")
+	if err != nil || len(found) == 0 {
+		return "", errors.New("linuxvm: no kernel in /boot: install one (Debian and Ubuntu: apt-get install linux-image-amd64)")
+	}
+	sort.Strings(found)
+	return found[len(found)-1], nil
 }
 
 // vmlinux is the unpacked kernel in the cache.
@@ -120,7 +130,11 @@ func (b *Build) ramDisk(ctx context.Context, release string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	modules, err := tree.load(append(slices.Clone(cardModules), b.Needs...)...)
+	wanted := append(slices.Clone(cardModules), b.Needs...)
+	if b.Ports {
+		wanted = append(wanted, "virtio_console")
+	}
+	modules, err := tree.load(wanted...)
 	if err != nil {
 		return "", err
 	}

@@ -53,6 +53,8 @@ func Run(t *testing.T, s Suite) {
 	t.Run("nil pointer", s.nilPointer)
 	t.Run("output", s.output)
 	t.Run("kill", s.kill)
+	t.Run("memory", s.memory)
+	t.Run("no input", s.noInput)
 	if s.UserLink == nil {
 		return
 	}
@@ -158,11 +160,24 @@ func (t *trial) wait() machine.Exit {
 func (t *trial) says(text string) {
 	t.Helper()
 	for begin := time.Now(); time.Since(begin) < Patience; time.Sleep(10 * time.Millisecond) {
+		ended := t.hasEnded() // asked before the console is read
 		if strings.Contains(t.out.String(), text) {
 			return
 		}
+		if ended {
+			break
+		}
 	}
 	t.Fatalf("the console does not say %q", text)
+}
+
+func (t *trial) hasEnded() bool {
+	select {
+	case <-t.ended:
+		return true
+	default:
+		return false
+	}
 }
 
 // listens waits until the guest listens at all published ports.
@@ -244,6 +259,30 @@ func (s Suite) output(t *testing.T) {
 	if got := strings.Count(m.out.String(), "\n"); got != lines {
 		t.Errorf("%d of %d lines came to the terminal", got, lines)
 	}
+}
+
+// memory: a program that takes more than it was given ends, and it is said why.
+func (s Suite) memory(t *testing.T) {
+	m := s.start(t, nil, "eat")
+	exit := m.wait()
+	if exit.Code == 0 || m.entry.State().ExitCode != exit.Code {
+		t.Errorf("exit = %+v", exit)
+	}
+	if exit.Err == nil && !strings.Contains(m.out.String(), "out of memory") || exit.Err != nil && !strings.Contains(exit.Err.Error(), "out of memory") {
+		t.Errorf("nobody says that memory ran out: %+v", exit)
+	}
+	if strings.Contains(m.out.String(), "full") {
+		t.Error("the program had more memory than it was given")
+	}
+}
+
+// noInput: the standard input of a machine that has none is empty.
+func (s Suite) noInput(t *testing.T) {
+	m := s.start(t, nil, "read")
+	if exit := m.wait(); exit.Code != 0 || exit.Err != nil {
+		t.Errorf("exit = %+v", exit)
+	}
+	m.says("read 0 bytes")
 }
 
 func (s Suite) kill(t *testing.T) {

@@ -3,8 +3,6 @@
 package process
 
 import (
-	"errors"
-
 	"pith"
 	"pith/machine"
 )
@@ -18,7 +16,7 @@ func RunStage() {}
 func (d *Driver) Check(machine.Spec) error { return errLinux }
 
 // Start refuses every machine.
-func (d *Driver) Start(machine.Launch) (machine.Running, error) { return nil, errors.Join(errLinux) }
+func (d *Driver) Start(machine.Launch) (machine.Running, error) { return nil, errLinux }
 
 // Clean has nothing to take away.
 func (d *Driver) Clean(string, machine.Spec) error { return nil }

@@ -164,11 +164,12 @@ func netdev(id string, w machine.Wire, fd int) string {
 	case w.Stream != nil:
 		return fmt.Sprintf("socket,id=%s,fd=%d", id, fd)
 	default:
-		return "user,id=" + id + forwards(w.Ports)
+		return "user,id=" + id + Forwards(w.Ports)
 	}
 }
 
-func forwards(ports []pith.Port) string {
+// Forwards publishes ports in the words of -netdev user.
+func Forwards(ports []pith.Port) string {
 	var b strings.Builder
 	for _, p := range ports {
 		fmt.Fprintf(&b, ",hostfwd=%s:%s:%d-%s:%d", p.Protocol, p.Host.Addr().Unmap(), p.Host.Port(), guestAddrs[0].Addr(), p.Guest)

@@ -44,6 +44,10 @@ func (d *Driver) Check(s machine.Spec) error {
 	return nil
 }
 
+// Find is the emulator's path on a host; where it is missing, the error says
+// what installs it.
+func Find(h host.Host) (string, error) { return New(h).find() }
+
 // find is the emulator's path: $PITH_QEMU, or the one in the search path.
 func (d *Driver) find() (string, error) {
 	name := program

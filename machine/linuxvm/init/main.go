@@ -24,6 +24,9 @@ func main() {
 	mount("sysfs", "/sys")
 	loadModules("/modules")
 	configure("lo", "127.0.0.1/8", "")
+	if text, err := os.ReadFile(specFile); err == nil {
+		runMachine(text)
+	}
 	if addr := os.Getenv("PITH_ADDR"); addr != "" {
 		configure("eth0", addr, os.Getenv("PITH_GATEWAY"))
 	}

@@ -22,9 +22,13 @@ func configure(link, addr, gateway string) {
 	ip := prefix.Addr().AsSlice()
 	die("address of "+link, request(syscall.RTM_NEWADDR, create, addressMessage(index, prefix.Bits(), ip)))
 	die("link "+link, request(syscall.RTM_NEWLINK, 0, upMessage(index)))
-	if gateway == "" {
-		return
+	if gateway != "" {
+		addRoute(gateway)
 	}
+}
+
+// addRoute sends everything that no other route takes through a gateway.
+func addRoute(gateway string) {
 	gw, err := netip.ParseAddr(gateway)
 	die("gateway", err)
 	die("route", request(syscall.RTM_NEWROUTE, create, routeMessage(gw.AsSlice())))
@@ -51,10 +55,13 @@ func linkIndex(link string) (uint32, error) {
 	return index, nil
 }
 
+// noDetection is IFA_F_NODAD: an IPv6 address is usable at once.
+const noDetection = 0x02
+
 // addressMessage is an ifaddrmsg with the address twice: an IPv4 link wants it
 // as its own and as the prefix.
 func addressMessage(index uint32, bits int, ip []byte) []byte {
-	m := []byte{family(ip), byte(bits), 0, syscall.RT_SCOPE_UNIVERSE}
+	m := []byte{family(ip), byte(bits), noDetection, syscall.RT_SCOPE_UNIVERSE}
 	m = binary.NativeEndian.AppendUint32(m, index)
 	m = attribute(m, syscall.IFA_LOCAL, ip)
 	return attribute(m, syscall.IFA_ADDRESS, ip)

@@ -25,6 +25,8 @@ var behaviours = map[string]func(args []string){
 	"serve": serve,
 	"echo":  echo,
 	"deaf":  deaf,
+	"eat":   eat,
+	"read":  read,
 }
 
 func main() {
@@ -109,6 +111,27 @@ func deaf([]string) {
 	fmt.Println("deaf")
 	for {
 	}
+}
+
+// eat touches four times the memory that the suite gives a machine.
+func eat([]string) {
+	const step, all = 16 << 20, 1 << 30
+	var kept [][]byte
+	for range all / step {
+		block := make([]byte, step)
+		for i := 0; i < step; i += 4096 {
+			block[i] = 1
+		}
+		kept = append(kept, block)
+	}
+	fmt.Println("full", len(kept))
+}
+
+// read counts the bytes of the standard input.
+func read([]string) {
+	n, err := io.Copy(io.Discard, os.Stdin)
+	check(err)
+	fmt.Println("read", n, "bytes")
 }
 
 func check(err error) {

@@ -1,0 +1,181 @@
+package linuxvm
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"pith"
+	"pith/abi"
+	"pith/machine"
+	"pith/machine/host"
+	"pith/machine/qemu"
+)
+
+// Driver runs machines as Linux virtual machines on one host: the program is
+// the only one in it, besides an init that starts it.
+type Driver struct {
+	host host.Host
+}
+
+// New makes the driver for a host.
+func New(h host.Host) *Driver { return &Driver{host: h} }
+
+// Name is "linuxvm".
+func (d *Driver) Name() string { return "linuxvm" }
+
+// LeastMemory is what a Debian kernel and a small program need, in bytes.
+const LeastMemory = 96 << 20
+
+// Check refuses what such a machine can't be, and a host without QEMU or a
+// kernel.
+func (d *Driver) Check(s machine.Spec) error {
+	if _, err := qemu.Find(d.host); err != nil {
+		return err
+	}
+	if _, err := newestKernel(); err != nil {
+		return err
+	}
+	switch {
+	case s.Paused:
+		return pith.Errorf("pith debug looks into unikernels")
+	case s.Memory < LeastMemory:
+		return pith.Errorf("%s is too little memory for a Linux machine: the least that works is -m %d", machine.FormatMemory(s.Memory), LeastMemory>>20)
+	case s.Memory%(1<<20) != 0:
+		return pith.Errorf("a Linux machine's memory is a whole number of MiB")
+	}
+	for _, l := range s.Links {
+		if l.Network != "user" && len(l.Addrs) == 0 {
+			return pith.Errorf("a Linux machine has no DHCP client: give its address on %s by --addr", l.Network)
+		}
+	}
+	return qemu.New(d.host).Check(s)
+}
+
+// Start starts QEMU and returns as soon as it runs.
+func (d *Driver) Start(l machine.Launch) (machine.Running, error) {
+	emulator, err := qemu.Find(d.host)
+	if err != nil {
+		return nil, err
+	}
+	accel, err := qemu.ChooseAccel(d.host)
+	if err != nil {
+		return nil, err
+	}
+	if l.Spec.Image == nil {
+		return nil, errors.New("BUG: a machine without an image")
+	}
+	g, err := Prepare(context.Background(), Build{Program: l.Spec.Image.Path, Ports: true})
+	if err != nil {
+		return nil, err
+	}
+	disk := filepath.Join(l.Dir, "initrd")
+	if err := writeDisk(disk, g.RAMDisk, l.Spec); err != nil {
+		return nil, err
+	}
+	return startVM(exec.Command(emulator), g, disk, accel.Kind, l)
+}
+
+// guestSpec is what init reads; see spec in folder init.
+type guestSpec struct {
+	Name  string
+	Args  []string
+	Env   []string
+	Links []pith.Link
+	Ports []pith.Port
+}
+
+// writeDisk makes a machine's RAM disk: the common one and an archive with its
+// own files behind it. The kernel unpacks both.
+func writeDisk(file, common string, s machine.Spec) (err error) {
+	text, err := json.Marshal(guestSpec{s.Name, s.Argv(), s.Environ(), s.Links, s.Ports})
+	if err != nil {
+		return fmt.Errorf("linuxvm: %w", err)
+	}
+	files, err := s.RootFiles()
+	if err != nil {
+		return err
+	}
+	out, err := os.Create(file)
+	if err != nil {
+		return fmt.Errorf("linuxvm: %w", err)
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	in, err := os.Open(common)
+	if err != nil {
+		return fmt.Errorf("linuxvm: %w", err)
+	}
+	defer in.Close()
+	if _, err := io.Copy(out, in); err != nil {
+		return fmt.Errorf("linuxvm: %w", err)
+	}
+	own := []entry{{Name: "pith.json", Mode: modeFile, Data: text}}
+	return writeCPIO(out, append(own, rootEntries(files)...))
+}
+
+// rootEntries are the files and the folders that they are in.
+func rootEntries(files []machine.File) []entry {
+	var list []entry
+	made := map[string]bool{".": true}
+	for _, f := range files {
+		var folders []string
+		for dir := path.Dir(f.Name); !made[dir]; dir = path.Dir(dir) {
+			made[dir] = true
+			folders = append(folders, dir)
+		}
+		for _, dir := range slices.Backward(folders) {
+			list = append(list, entry{Name: dir, Mode: modeFolder})
+		}
+		list = append(list, entry{Name: f.Name, Mode: modeFile&^0o777 | uint32(f.Mode.Perm()), Data: f.Data})
+	}
+	return list
+}
+
+// vmArguments is QEMU's command line. The descriptors 3, 4 and 5 are the
+// kernel's console, the program's output and the control port; cards' taps
+// follow.
+func vmArguments(g *Guest, disk, accel string, l machine.Launch) (args []string, taps []*os.File) {
+	cpu, words := DefaultCPU, slices.Clone(tuning)
+	if accel == qemu.KVM {
+		accel, cpu = "kvm", "host"
+	} else {
+		accel = "tcg"
+		if g.tsc > 0 {
+			words = append(words, "tsc_early_khz="+strconv.FormatInt(g.tsc, 10))
+		}
+	}
+	s := l.Spec
+	args = []string{
+		"-name", "pith-" + s.Name,
+		"-M", "microvm,x-option-roms=off,auto-kernel-cmdline=off",
+		"-accel", accel, "-cpu", cpu,
+		"-smp", strconv.Itoa(s.CPUs), "-m", strconv.FormatInt(s.Memory>>20, 10) + "M",
+		"-kernel", g.Kernel, "-initrd", disk, "-append", strings.Join(words, " "),
+		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+		"-chardev", "socket,id=kernel,fd=3", "-serial", "chardev:kernel",
+		"-chardev", "socket,id=console,fd=4", "-chardev", "socket,id=control,fd=5",
+		"-global", "virtio-mmio.force-legacy=false",
+		"-device", "virtio-serial-device",
+		"-device", "virtserialport,nr=1,chardev=console,name=" + abi.ConsolePort,
+		"-device", "virtserialport,nr=2,chardev=control,name=" + abi.ControlPort,
+	}
+	for i, c := range l.Cards {
+		id := fmt.Sprintf("net%d", i)
+		wire := "user,id=" + id + qemu.Forwards(c.Wire.Ports)
+		if c.Wire.Tap != nil {
+			wire = fmt.Sprintf("tap,id=%s,fd=%d,vhost=off", id, 6+len(taps))
+			taps = append(taps, c.Wire.Tap)
+		}
+		args = append(args, "-netdev", wire, "-device", "virtio-net-device,netdev="+id+",mac="+c.Link.MAC)
+	}
+	return args, taps
+}
