@@ -8,7 +8,6 @@ import (
 
 	"pith"
 	"pith/machine"
-	"pith/machine/qemu"
 	"pith/network"
 )
 
@@ -57,7 +56,7 @@ func (f *networkFlags) links(s machine.Spec) ([]pith.Link, error) {
 		if err != nil {
 			return nil, err
 		}
-		link, err := newLink(mode, options, machine.MAC(s.Name, i))
+		link, err := newLink(s.Kind, mode, options, machine.MAC(s.Name, i))
 		if err != nil {
 			return nil, err
 		}
@@ -104,13 +103,13 @@ func parseNet(text string, o cardOptions) (network.Mode, cardOptions, error) {
 	return mode, o, nil
 }
 
-// newLink is one card.
-func newLink(mode network.Mode, o cardOptions, mac string) (pith.Link, error) {
+// newLink is one card of a machine of a kind.
+func newLink(kind string, mode network.Mode, o cardOptions, mac string) (pith.Link, error) {
 	if mode.Kind == network.User {
 		if !o.empty() {
 			return pith.Link{}, pith.Errorf("--addr, --gateway, --dns and --route are for a tap or bridge: the user network has its own")
 		}
-		return qemu.UserLink(mac), nil
+		return userLink(kind, mac), nil
 	}
 	link := pith.Link{Network: mode.String(), MAC: mac}
 	var err error

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 
 	"pith"
 	"pith/machine"
+	"pith/machine/host"
 )
 
 // listed is one machine as `pith ps -o json` shows it. Scripts rely on these
@@ -16,6 +18,7 @@ import (
 type listed struct {
 	Name     string    `json:"name"`
 	What     string    `json:"what"`
+	Machine  string    `json:"machine"` // its kind
 	Image    string    `json:"image,omitempty"` // the image's file
 	Type     string    `json:"type"`            // the board
 	Args     []string  `json:"args"`            // the program's, its name first
@@ -70,6 +73,7 @@ func listMachines(all bool) ([]listed, error) {
 	if err != nil {
 		return nil, err
 	}
+	settle(store, host.This())
 	entries, err := store.List()
 	if err != nil {
 		return nil, err
@@ -86,7 +90,7 @@ func listMachines(all bool) ([]listed, error) {
 func describe(e *machine.Entry) listed {
 	s := e.State()
 	l := listed{
-		Name: e.Spec.Name, What: e.Spec.What, Status: s.Status, Error: s.Error,
+		Name: e.Spec.Name, What: e.Spec.What, Machine: cmp.Or(e.Spec.Kind, machine.KindUnikernel), Status: s.Status, Error: s.Error,
 		Type: e.Spec.Type, Args: e.Spec.Argv(), Env: append([]string{}, e.Spec.Environ()...), Dir: e.Spec.Dir,
 		CPUs: e.Spec.CPUs, Memory: e.Spec.Memory, Ports: []string{}, Networks: []string{}, Remove: e.Spec.Remove,
 		Created: e.Spec.Created, Started: s.Started, Ended: s.Ended,
@@ -121,10 +125,10 @@ func (a *app) showMachines(list []listed, now time.Time) error {
 	var rows [][]string
 	for _, l := range list {
 		rows = append(rows, []string{
-			l.Name, l.What, status(l, now), fmt.Sprint(l.CPUs), machine.FormatMemory(l.Memory), strings.Join(l.Ports, ", "),
+			l.Name, l.What, l.Machine, status(l, now), fmt.Sprint(l.CPUs), machine.FormatMemory(l.Memory), strings.Join(l.Ports, ", "),
 		})
 	}
-	return a.out.table("NAME WHAT STATUS CPUS MEMORY PORTS", rows)
+	return a.out.table("NAME WHAT MACHINE STATUS CPUS MEMORY PORTS", rows)
 }
 
 func status(l listed, now time.Time) string {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -16,7 +17,6 @@ import (
 	"pith/image"
 	"pith/machine"
 	"pith/machine/host"
-	"pith/machine/qemu"
 	"pith/network"
 )
 
@@ -29,6 +29,7 @@ type runFlags struct {
 	cpus    int
 	name    string
 	remove  bool
+	kind    string
 	board   string
 	network networkFlags
 	files   []string
@@ -50,6 +51,7 @@ func (f *runFlags) add(flags *pflag.FlagSet) {
 	flags.IntVar(&f.cpus, "cpus", 1, "number of CPUs")
 	flags.StringVar(&f.name, "name", "", "the machine's name (default: one is made up)")
 	flags.BoolVar(&f.remove, "rm", false, "forget the machine when it has ended")
+	flags.StringVar(&f.kind, "machine", "", "the machine's kind: "+strings.Join(machine.Kinds, ", ")+" (default unikernel)")
 	flags.StringVar(&f.board, "machine-type", machine.TypeMicroVM, "the board: "+machine.TypeMicroVM+" or "+machine.TypeQ35)
 	f.network.add(flags)
 	flags.StringArrayVar(&f.files, "file", nil, "give the machine a copy of a file or folder: SOURCE:TARGET")
@@ -67,10 +69,15 @@ func (a *app) runCommand() *cobra.Command {
 		Long: `Run builds WHAT if needed and starts it as a machine. In the foreground the
 program's input and output are pith's own, Ctrl-C asks it to end (SIGTERM) and a second one
 kills it, and its exit code is pith's. What stands behind -- are the program's
-arguments.`,
+arguments.
+
+The machine's kind is one word; the program and all other flags stay as they are:
+unikernel (Pith's kernel in QEMU), process (confined, on this host's kernel),
+container (by runc) or linuxvm (a Linux kernel in QEMU).`,
 		Example: `  pith run -p 8080:80 ./examples/hello
   pith run -p 5353:53/udp -e UPSTREAM=9.9.9.9 -m 64 --cpus 2 ./cmd/dns -- -verbose
   pith run -d --name web -p 0.0.0.0:8080:80 web.img
+  pith run --machine container -p 8080:80 ./examples/hello
   pith run --net bridge:br0 --addr 192.168.1.5/24 --gateway 192.168.1.1 web.img
   pith run --net tap:out,addr=192.168.1.5/24,gateway=192.168.1.1 \
            --net tap:in,addr=10.0.0.1/24,route=10.1.0.0/16@10.0.0.9 router.img`,
@@ -125,6 +132,11 @@ func (a *app) create(ctx context.Context, args []string, f runFlags) (*machine.E
 	if err != nil {
 		return nil, err
 	}
+	h := host.This()
+	settle(store, h)
+	if f.kind, err = a.chooseKind(f.kind, h); err != nil {
+		return nil, err
+	}
 	spec, err := f.spec(args)
 	if err != nil {
 		return nil, err
@@ -138,8 +150,7 @@ func (a *app) create(ctx context.Context, args []string, f runFlags) (*machine.E
 			return nil, err
 		}
 	}
-	driver := qemu.New(host.This())
-	if err := driver.Check(spec); err != nil {
+	if err := driverOf(spec.Kind, h).Check(spec); err != nil {
 		return nil, err
 	}
 	if spec.Ports, err = machine.FreePorts(spec.Ports); err != nil {
@@ -147,9 +158,12 @@ func (a *app) create(ctx context.Context, args []string, f runFlags) (*machine.E
 	}
 	ctx, stop := interruptible(ctx)
 	defer stop()
-	if f.test {
+	switch {
+	case f.test:
 		spec.Image, err = a.testImage(ctx, args[0], spec.Args, f.build)
-	} else {
+	case machine.Hosted(spec.Kind):
+		spec.Image, err = a.resolveHosted(ctx, args[0], f.build)
+	default:
 		spec.Image, err = a.resolve(ctx, args[0], f.build)
 	}
 	if err != nil {
@@ -189,6 +203,7 @@ func createNamed(store *machine.Store, spec machine.Spec, anyName bool) (*machin
 // spec reads all flags; the image is still missing.
 func (f *runFlags) spec(args []string) (machine.Spec, error) {
 	s := machine.Spec{
+		Kind:    f.kind,
 		What:    args[0],
 		Type:    f.board,
 		Trace:   f.trace,
@@ -269,6 +284,10 @@ func plug(s machine.Spec) (cards []machine.Card, done func(), err error) {
 			done()
 			return nil, nil, err
 		}
+		if mode.Kind == network.Bridge && interfaces(s.Kind) {
+			cards = append(cards, machine.Card{Link: link, Wire: machine.Wire{Bridge: mode.Name}})
+			continue
+		}
 		a, err := network.Attach(mode)
 		if err != nil {
 			done()
@@ -293,7 +312,7 @@ func (a *app) foreground(entry *machine.Entry, window machine.Window) error {
 	}
 	s := &machine.Supervisor{
 		Entry:   entry,
-		Driver:  qemu.New(host.This()),
+		Driver:  driverOf(entry.Spec.Kind, host.This()),
 		Cards:   cards,
 		Output:  a.out,
 		Input:   os.Stdin,

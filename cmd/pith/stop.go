@@ -11,6 +11,7 @@ import (
 
 	"pith"
 	"pith/machine"
+	"pith/machine/host"
 )
 
 func (a *app) stopCommand() *cobra.Command {
@@ -87,6 +88,7 @@ func (a *app) each(names []string, do func(*machine.Entry) error) error {
 	if err != nil {
 		return err
 	}
+	settle(store, host.This())
 	entries := make([]*machine.Entry, len(names))
 	for i, name := range names {
 		if entries[i], err = store.Find(name); err != nil {

@@ -15,7 +15,6 @@ import (
 	"pith"
 	"pith/machine"
 	"pith/machine/host"
-	"pith/machine/qemu"
 )
 
 // reportFD is the descriptor on which a supervisor tells the process that
@@ -130,7 +129,7 @@ func (a *app) supervise(name string, started func()) error {
 	}
 	s := &machine.Supervisor{
 		Entry:   entry,
-		Driver:  qemu.New(host.This()),
+		Driver:  driverOf(entry.Spec.Kind, host.This()),
 		Cards:   cards,
 		Started: func() { unplug(); started() },
 	}

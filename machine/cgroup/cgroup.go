@@ -177,11 +177,27 @@ const removeTime = 5 * time.Second
 // above goes with the last one in it.
 func (g *Group) Remove() error {
 	var errs []error
-	for _, c := range controllers {
-		errs = append(errs, removeFolder(g.dir(c)))
-		os.Remove(filepath.Dir(g.dir(c))) // fails while another machine has its group there
+	for _, dir := range g.folders() {
+		errs = append(errs, removeFolder(dir))
+		os.Remove(filepath.Dir(dir)) // fails while another machine has its group there
 	}
 	return errors.Join(errs...)
+}
+
+// folders are all in which the group may be: an OCI runtime makes it for
+// controllers that we have no use for, too.
+func (g *Group) folders() []string {
+	if g.v2 {
+		return []string{g.dir("")}
+	}
+	found, err := filepath.Glob(filepath.Join(g.root, "*", parent))
+	if err != nil {
+		return nil
+	}
+	for i, dir := range found {
+		found[i] = filepath.Join(dir, g.name)
+	}
+	return found
 }
 
 func removeFolder(dir string) error {

@@ -12,9 +12,6 @@ var errLinux = pith.Errorf("a confined process needs Linux: use --machine uniker
 // RunStage does nothing: there are no stages here.
 func RunStage() {}
 
-// Check refuses every machine.
-func (d *Driver) Check(machine.Spec) error { return errLinux }
-
 // Start refuses every machine.
 func (d *Driver) Start(machine.Launch) (machine.Running, error) { return nil, errLinux }
 
