@@ -33,7 +33,7 @@ func (f *buildFlags) add(flags *pflag.FlagSet) {
 
 func (a *app) buildCommand() *cobra.Command {
 	var flags buildFlags
-	var output, format string
+	var output, container, format string
 	c := &cobra.Command{
 		Use:   "build -o IMAGE [WHAT]",
 		Short: "Make a bootable image of a Go program",
@@ -42,11 +42,18 @@ bootable file. The program's own files are not touched. WHAT is a directory,
 a package path, or module@version; the current directory by default.`,
 		Example: `  pith build -o hello.img ./examples/hello
   pith build -o app.img --tags prod --ldflags '-X main.version=1.2' ./cmd/app
-  pith build -o tool.img example.org/tool@v1.4.0`,
+  pith build -o tool.img example.org/tool@v1.4.0
+  pith build --oci hello.tar ./examples/hello && docker load -i hello.tar`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := checkFormat(format); err != nil {
 				return err
+			}
+			if container != "" {
+				if output != "" {
+					return pith.Errorf("-o and --oci make different images: name one")
+				}
+				return a.buildOCI(c.Context(), append(args, ".")[0], container, format, flags)
 			}
 			if output == "" {
 				return pith.Errorf("say where the image goes: pith build -o IMAGE %s", strings.Join(args, " "))
@@ -66,6 +73,7 @@ a package path, or module@version; the current directory by default.`,
 	}
 	flags.add(c.Flags())
 	c.Flags().StringVarP(&output, "output", "o", "", "the image file to write")
+	c.Flags().StringVar(&container, "oci", "", "make a container image instead: FILE.tar, or a new folder for an OCI layout")
 	c.Flags().StringVar(&format, "format", "text", "text or json")
 	return c
 }

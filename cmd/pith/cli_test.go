@@ -161,7 +161,7 @@ func TestPortInUse(t *testing.T) {
 func TestNoQEMU(t *testing.T) {
 	c := newCLI(t)
 	c.env = append(c.env, "PATH="+t.TempDir())
-	c.fails(1, "QEMU is not installed on this host; this installs it: ", "run", ".")
+	c.fails(1, "QEMU is not installed on this host; this installs it: ", "run", "--machine", "unikernel", ".")
 	r := c.pith("doctor", "-o", "json")
 	var f findings
 	if err := json.Unmarshal([]byte(r.out), &f); err != nil {
