@@ -128,8 +128,12 @@ func (m *vm) watch(notify func(machine.Message)) func(machine.Message) {
 			m.code = &code
 		}
 		m.oom = m.oom || msg.Kind == abi.ControlOutOfMemory
+		ended := m.code != nil
 		m.mu.Unlock()
 		notify(msg)
+		if ended {
+			m.cmd.Process.Kill() // all that the program printed has left the guest
+		}
 	}
 }
 

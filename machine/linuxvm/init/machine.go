@@ -55,6 +55,7 @@ func runMachine(text []byte) {
 		for _, g := range l.Gateway {
 			addRoute(g)
 		}
+		awaitCarrier(name)
 	}
 	console, control := openPort(consolePort), &driver{file: openPort(controlPort)}
 	program := exec.Command(program)
@@ -65,8 +66,7 @@ func runMachine(text []byte) {
 	go control.watch(s)
 	program.Wait() // the state tells how it ended
 	control.say("exit %d", exitCode(program.ProcessState, control))
-	syscall.Sync()
-	syscall.Reboot(syscall.LINUX_REBOOT_CMD_RESTART)
+	select {} // the driver ends the machine: a reboot would speak on the console
 }
 
 // exitCode is the program's, or 128 and the number of the signal that ended it.
@@ -105,6 +105,21 @@ func linkOf(mac string) string {
 	}
 	die("network card "+mac, os.ErrNotExist)
 	return ""
+}
+
+// carrierPatience bounds how long a card may take to be ready; the program
+// starts without it then.
+const carrierPatience = 5 * time.Second
+
+// awaitCarrier waits until the kernel has noticed that the card is connected: it
+// drops what is sent before.
+func awaitCarrier(link string) {
+	for begin := time.Now(); time.Since(begin) < carrierPatience; time.Sleep(5 * time.Millisecond) {
+		state, err := os.ReadFile("/sys/class/net/" + link + "/operstate")
+		if err != nil || strings.TrimSpace(string(state)) == "up" {
+			return
+		}
+	}
 }
 
 // portPatience bounds how long the driver of the ports may take to show them.
