@@ -28,6 +28,8 @@ if command -v apt-get >/dev/null; then
 	run apt-get update -qq
 	run env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
 		ca-certificates make git qemu-system-x86 gdb iproute2 gcc libc6-dev
+	# For --machine container; all else works without it.
+	run env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends runc || true
 elif command -v dnf >/dev/null; then
 	run dnf install -y -q make git qemu-system-x86-core gdb
 elif command -v pacman >/dev/null; then

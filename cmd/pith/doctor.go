@@ -56,6 +56,7 @@ func examine(h host.Host) findings {
 	list = append(list, goFinding(h))
 	list = append(list, qemu.Examine(h)...)
 	list = append(list, networkFinding(h))
+	list = append(list, kindFindings(h)...)
 	f := findings{Ready: true, Findings: list}
 	for _, x := range list {
 		f.Ready = f.Ready && (x.OK || !x.Required)
@@ -72,9 +73,9 @@ func (a *app) showFindings(f findings) {
 		case !x.OK:
 			mark = "no     "
 		}
-		fmt.Fprintf(a.out, "%s  %-6s %s\n", mark, x.Name, x.Detail)
+		fmt.Fprintf(a.out, "%s  %-7s %s\n", mark, x.Name, x.Detail)
 		if !x.OK && x.Fix != "" {
-			fmt.Fprintf(a.out, "                %s\n", a.out.bold(x.Fix))
+			fmt.Fprintf(a.out, "                 %s\n", a.out.bold(x.Fix))
 		}
 	}
 }
