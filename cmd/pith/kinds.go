@@ -32,9 +32,14 @@ func driverOf(kind string, h host.Host) machine.Driver {
 
 // chooseKind is the kind that was asked for, or where none was, the unikernel if
 // this host has QEMU, or else the process.
-func (a *app) chooseKind(asked string, h host.Host) (string, error) {
-	if asked != "" {
-		return asked, machine.CheckKind(asked)
+func (a *app) chooseKind(f runFlags, h host.Host) (string, error) {
+	switch {
+	case f.test && machine.Hosted(f.kind):
+		return "", pith.Errorf("pith test runs tests in unikernels: on Linux, go test does")
+	case f.kind != "":
+		return f.kind, machine.CheckKind(f.kind)
+	case f.test, f.paused:
+		return machine.KindUnikernel, nil
 	}
 	if _, err := qemu.Find(h); err == nil || process.Namespaces(h) != nil || h.Getenv("PITH_QEMU") != "" {
 		return machine.KindUnikernel, nil

@@ -134,7 +134,7 @@ func (a *app) create(ctx context.Context, args []string, f runFlags) (*machine.E
 	}
 	h := host.This()
 	settle(store, h)
-	if f.kind, err = a.chooseKind(f.kind, h); err != nil {
+	if f.kind, err = a.chooseKind(f, h); err != nil {
 		return nil, err
 	}
 	spec, err := f.spec(args)

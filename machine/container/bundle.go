@@ -1,6 +1,7 @@
 package container
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
@@ -31,14 +32,11 @@ func writeBundle(dir string, l machine.Launch, most uint64, netns, cgroup string
 		return err
 	}
 	root := filepath.Join(dir, "rootfs")
-	for _, f := range files {
-		name := filepath.Join(root, f.Name)
-		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-			return fmt.Errorf("bundle: %w", err)
-		}
-		if err := os.WriteFile(name, f.Data, f.Mode.Perm()); err != nil {
-			return fmt.Errorf("bundle: %w", err)
-		}
+	if err := os.Mkdir(root, 0o755); err != nil {
+		return fmt.Errorf("bundle: %w", err)
+	}
+	if err := machine.WriteRoot(root, files); err != nil {
+		return fmt.Errorf("bundle: %w", err)
 	}
 	text, err := json.MarshalIndent(config(l.Spec, min(maxFiles, most), netns, cgroup), "", "  ")
 	if err != nil {
@@ -56,7 +54,7 @@ func config(s machine.Spec, files uint64, netns, cgroup string) *specs.Spec {
 		Process: &specs.Process{
 			Args: append([]string{programPath}, s.Argv()[1:]...),
 			Env:  s.Environ(),
-			Cwd:  "/",
+			Cwd:  cmp.Or(s.Dir, "/"),
 			// nobody, who may still listen at every port: the namespace allows it.
 			User:            specs.User{UID: 65534, GID: 65534},
 			Capabilities:    &specs.LinuxCapabilities{},

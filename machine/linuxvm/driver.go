@@ -1,6 +1,7 @@
 package linuxvm
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -90,6 +91,7 @@ type guestSpec struct {
 	Name  string
 	Args  []string
 	Env   []string
+	Dir   string
 	Links []pith.Link
 	Ports []pith.Port
 }
@@ -97,7 +99,7 @@ type guestSpec struct {
 // writeDisk makes a machine's RAM disk: the common one and an archive with its
 // own files behind it. The kernel unpacks both.
 func writeDisk(file, common string, s machine.Spec) (err error) {
-	text, err := json.Marshal(guestSpec{s.Name, s.Argv(), s.Environ(), s.Links, s.Ports})
+	text, err := json.Marshal(guestSpec{s.Name, s.Argv(), s.Environ(), cmp.Or(s.Dir, "/"), s.Links, s.Ports})
 	if err != nil {
 		return fmt.Errorf("linuxvm: %w", err)
 	}
@@ -123,7 +125,7 @@ func writeDisk(file, common string, s machine.Spec) (err error) {
 }
 
 // rootEntries are the files and the folders that they are in.
-func rootEntries(files []machine.File) []entry {
+func rootEntries(files []machine.RootFile) []entry {
 	var list []entry
 	made := map[string]bool{".": true}
 	for _, f := range files {
@@ -135,7 +137,7 @@ func rootEntries(files []machine.File) []entry {
 		for _, dir := range slices.Backward(folders) {
 			list = append(list, entry{Name: dir, Mode: modeFolder})
 		}
-		list = append(list, entry{Name: f.Name, Mode: modeFile&^0o777 | uint32(f.Mode.Perm()), Data: f.Data})
+		list = append(list, entry{Name: f.Name, Mode: f.Mode, Data: f.Data})
 	}
 	return list
 }
@@ -158,7 +160,7 @@ func vmArguments(g *Guest, disk, accel string, l machine.Launch) (args []string,
 		"-name", "pith-" + s.Name,
 		"-M", "microvm,x-option-roms=off,auto-kernel-cmdline=off",
 		"-accel", accel, "-cpu", cpu,
-		"-smp", strconv.Itoa(s.CPUs), "-m", strconv.FormatInt(s.Memory>>20, 10) + "M",
+		"-smp", qemu.CPUs(accel, s.CPUs), "-m", strconv.FormatInt(s.Memory>>20, 10) + "M",
 		"-kernel", g.Kernel, "-initrd", disk, "-append", strings.Join(words, " "),
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-chardev", "socket,id=kernel,fd=3", "-serial", "chardev:kernel",

@@ -213,6 +213,13 @@ func configure(p Plan) error {
 			return fmt.Errorf("gateway %s: %w", g, err)
 		}
 	}
+	for _, r := range p.Link.Routes {
+		to := &net.IPNet{IP: r.To.Addr().AsSlice(), Mask: net.CIDRMask(r.To.Bits(), r.To.Addr().BitLen())}
+		route := &netlink.Route{LinkIndex: link.Attrs().Index, Dst: to, Gw: r.Via.AsSlice()}
+		if err := netlink.RouteAdd(route); err != nil {
+			return fmt.Errorf("route to %s: %w", r.To, err)
+		}
+	}
 	return nil
 }
 

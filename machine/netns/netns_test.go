@@ -45,6 +45,7 @@ func TestConnect(t *testing.T) {
 		MAC:     "52:54:00:00:00:07",
 		Addrs:   []netip.Prefix{netip.MustParsePrefix("10.9.0.2/24"), netip.MustParsePrefix("fd09::2/64")},
 		Gateway: []netip.Addr{netip.MustParseAddr("10.9.0.1"), netip.MustParseAddr("fd09::1")},
+		Routes:  []pith.Route{{To: netip.MustParsePrefix("10.8.0.0/16"), Via: netip.MustParseAddr("10.9.0.9")}},
 	}}}
 	err = Do(outer, func() error {
 		if err := Connect(plans, inner, "web"); pith.ExitCode(err) != 2 {
@@ -75,6 +76,7 @@ func TestConnect(t *testing.T) {
 			{"52:54:00:00:00:07", "-o link show dev eth0"},
 			{"default via 10.9.0.1", "-4 route"},
 			{"default via fd09::1", "-6 route"},
+			{"10.8.0.0/16 via 10.9.0.9", "-4 route"},
 			{"UP", "-o link show dev lo"},
 		} {
 			out, err := ip(strings.Fields(c.cmd)...)

@@ -1,6 +1,7 @@
 package process
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,9 +23,10 @@ type job struct {
 	Argv   []string
 	Env    []string
 	Plans  []netns.Plan
-	Files  []machine.File
-	CPUs   []int // which CPUs of the host to run on
-	Memory int64 // bytes
+	Files  []machine.RootFile
+	Dir    string // the program starts there
+	CPUs   []int  // which CPUs of the host to run on
+	Memory int64  // bytes
 	// Limit makes the stage limit the memory by itself: there is no control
 	// group.
 	Limit bool
@@ -45,6 +47,7 @@ func newJob(l machine.Launch, grouped bool) (job, error) {
 		Env:    l.Spec.Environ(),
 		Plans:  netns.Plans(l.Cards),
 		Files:  files,
+		Dir:    cmp.Or(l.Spec.Dir, "/"),
 		CPUs:   cpus,
 		Memory: l.Spec.Memory,
 		Limit:  !grouped,

@@ -20,17 +20,15 @@ var devices = []string{"null", "zero", "full", "random", "urandom"}
 // changeRoot makes a file system in memory that holds the files, the harmless
 // devices and a folder tmp, the one that can be written to, and leaves the
 // host's behind. Nothing in it can be executed.
-func changeRoot(files []machine.File, memory int64) error {
+func changeRoot(files []machine.RootFile, memory int64) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("private mounts: %w", err)
 	}
 	if err := mountMemory(newRoot, "mode=0755"); err != nil {
 		return err
 	}
-	for _, f := range files {
-		if err := writeFile(filepath.Join(newRoot, f.Name), f); err != nil {
-			return err
-		}
+	if err := machine.WriteRoot(newRoot, files); err != nil {
+		return err
 	}
 	for _, d := range devices {
 		if err := bindDevice(d); err != nil {
@@ -58,16 +56,9 @@ func mountMemory(dir, options string) error {
 	return nil
 }
 
-func writeFile(name string, f machine.File) error {
-	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		return err
-	}
-	return os.WriteFile(name, f.Data, f.Mode.Perm())
-}
-
 func bindDevice(name string) error {
 	at := filepath.Join(newRoot, "dev", name)
-	if err := writeFile(at, machine.File{Mode: 0o600}); err != nil {
+	if err := machine.WriteRoot(newRoot, []machine.RootFile{{Name: "dev/" + name, Mode: unix.S_IFREG | 0o600}}); err != nil {
 		return err
 	}
 	return unix.Mount("/dev/"+name, at, "", unix.MS_BIND, "")

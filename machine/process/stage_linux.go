@@ -58,6 +58,9 @@ func stage(control *net.UnixConn) error {
 	if err := changeRoot(j.Files, j.Memory); err != nil {
 		return fmt.Errorf("empty file system: %w", err)
 	}
+	if err := unix.Chdir(j.Dir); err != nil {
+		return fmt.Errorf("working directory %s: %w", j.Dir, err)
+	}
 	if err := limit(j); err != nil {
 		return fmt.Errorf("limits: %w", err)
 	}

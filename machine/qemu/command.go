@@ -62,18 +62,17 @@ func (c command) board() []string {
 		"-machine", boards[s.Type],
 		"-accel", accel,
 		"-cpu", c.cpu,
-		"-smp", c.cpus(),
+		"-smp", CPUs(c.accel, s.CPUs),
 		"-m", fmt.Sprintf("%dk", s.Memory/1024),
 	}
 }
 
-// cpus says how many CPUs there are. Where QEMU emulates and there can only be
+// CPUs says in QEMU's words how many CPUs there are. Where QEMU emulates and there can only be
 // one, releases before 8.1 leave out the fences between it and the thread that
 // does the devices' work, and interrupts and notifications of virtio get lost.
 // So there could always be two.
-func (c command) cpus() string {
-	n := c.launch.Spec.CPUs
-	if n == 1 && c.accel != KVM {
+func CPUs(accel string, n int) string {
+	if n == 1 && accel != KVM {
 		return "1,maxcpus=2"
 	}
 	return fmt.Sprint(n)

@@ -183,7 +183,7 @@ func TestFences(t *testing.T) {
 	}{{TCG, "1,maxcpus=2", 1}, {KVM, "1", 1}, {TCG, "3", 3}} {
 		c := command{accel: test.accel}
 		c.launch.Spec.CPUs = test.cpus
-		if got := c.cpus(); got != test.want {
+		if got := CPUs(c.accel, c.launch.Spec.CPUs); got != test.want {
 			t.Errorf("%d CPUs by %s: -smp %s, want %s", test.cpus, test.accel, got, test.want)
 		}
 	}

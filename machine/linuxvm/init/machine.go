@@ -25,10 +25,12 @@ type spec struct {
 	Name  string
 	Args  []string // with argv[0]
 	Env   []string
+	Dir   string
 	Links []struct {
 		MAC     string
 		Addrs   []string
 		Gateway []string
+		Routes  []struct{ To, Via string }
 	}
 	Ports []struct {
 		Protocol string
@@ -53,13 +55,16 @@ func runMachine(text []byte) {
 			configure(name, a, "")
 		}
 		for _, g := range l.Gateway {
-			addRoute(g)
+			addRoute("", g)
+		}
+		for _, r := range l.Routes {
+			addRoute(r.To, r.Via)
 		}
 		awaitCarrier(name)
 	}
 	console, control := openPort(consolePort), &driver{file: openPort(controlPort)}
 	program := exec.Command(program)
-	program.Args, program.Env, program.Dir = s.Args, s.Env, "/"
+	program.Args, program.Env, program.Dir = s.Args, s.Env, s.Dir
 	program.Stdout, program.Stderr = console, console
 	die("start of the program", program.Start())
 	go control.passSignals(program.Process)

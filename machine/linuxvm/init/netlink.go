@@ -23,15 +23,21 @@ func configure(link, addr, gateway string) {
 	die("address of "+link, request(syscall.RTM_NEWADDR, create, addressMessage(index, prefix.Bits(), ip)))
 	die("link "+link, request(syscall.RTM_NEWLINK, 0, upMessage(index)))
 	if gateway != "" {
-		addRoute(gateway)
+		addRoute("", gateway)
 	}
 }
 
-// addRoute sends everything that no other route takes through a gateway.
-func addRoute(gateway string) {
+// addRoute sends what is for a destination through a gateway; "" is everything
+// that no other route takes.
+func addRoute(to, gateway string) {
 	gw, err := netip.ParseAddr(gateway)
 	die("gateway", err)
-	die("route", request(syscall.RTM_NEWROUTE, create, routeMessage(gw.AsSlice())))
+	var destination netip.Prefix
+	if to != "" {
+		destination, err = netip.ParsePrefix(to)
+		die("route to "+to, err)
+	}
+	die("route", request(syscall.RTM_NEWROUTE, create, routeMessage(destination, gw.AsSlice())))
 }
 
 // linkIndex reads a link's index where sysfs shows it.
@@ -75,10 +81,14 @@ func upMessage(index uint32) []byte {
 	return binary.NativeEndian.AppendUint32(m, syscall.IFF_UP)
 }
 
-// routeMessage is a rtmsg for the default route.
-func routeMessage(gateway []byte) []byte {
-	m := []byte{family(gateway), 0, 0, 0, syscall.RT_TABLE_MAIN, syscall.RTPROT_BOOT, syscall.RT_SCOPE_UNIVERSE, syscall.RTN_UNICAST}
+// routeMessage is a rtmsg for a route; one to nowhere in particular is the
+// default route.
+func routeMessage(to netip.Prefix, gateway []byte) []byte {
+	m := []byte{family(gateway), byte(max(to.Bits(), 0)), 0, 0, syscall.RT_TABLE_MAIN, syscall.RTPROT_BOOT, syscall.RT_SCOPE_UNIVERSE, syscall.RTN_UNICAST}
 	m = binary.NativeEndian.AppendUint32(m, 0)
+	if to.IsValid() {
+		m = attribute(m, syscall.RTA_DST, to.Addr().AsSlice())
+	}
 	return attribute(m, syscall.RTA_GATEWAY, gateway)
 }
 
