@@ -14,6 +14,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -55,6 +57,7 @@ func Run(t *testing.T, s Suite) {
 	t.Run("kill", s.kill)
 	t.Run("memory", s.memory)
 	t.Run("no input", s.noInput)
+	t.Run("files", s.files)
 	if s.UserLink == nil {
 		return
 	}
@@ -78,6 +81,12 @@ type trial struct {
 // notation.
 func (s Suite) start(t *testing.T, ports []string, args ...string) *trial {
 	t.Helper()
+	return s.startWith(t, func(*machine.Spec) {}, ports, args...)
+}
+
+// startWith is start of a machine that change has changed.
+func (s Suite) startWith(t *testing.T, change func(*machine.Spec), ports []string, args ...string) *trial {
+	t.Helper()
 	spec := machine.Spec{
 		Machine: pith.Machine{
 			Name: "contract", Image: s.Image, CPUs: s.CPUs, Memory: machine.DefaultMemory,
@@ -85,6 +94,7 @@ func (s Suite) start(t *testing.T, ports []string, args ...string) *trial {
 		},
 		What: GuestFolder, Type: s.Type, Created: time.Now(),
 	}
+	change(&spec)
 	for _, text := range ports {
 		p, err := machine.ParsePort(text)
 		if err != nil {
@@ -274,6 +284,22 @@ func (s Suite) memory(t *testing.T) {
 	if strings.Contains(m.out.String(), "full") {
 		t.Error("the program had more memory than it was given")
 	}
+}
+
+// files: the machine has copies of a folder's files, and begins where it is told
+// to.
+func (s Suite) files(t *testing.T) {
+	source := t.TempDir()
+	if err := os.WriteFile(filepath.Join(source, "name"), []byte("contents"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	m := s.startWith(t, func(spec *machine.Spec) {
+		spec.Files, spec.Dir = []pith.File{{Source: source, Target: "/srv/site"}}, "/srv/site"
+	}, nil, "cat", "name")
+	if exit := m.wait(); exit.Code != 0 || exit.Err != nil {
+		t.Errorf("exit = %+v", exit)
+	}
+	m.says("in /srv/site: contents")
 }
 
 // noInput: the standard input of a machine that has none is empty.

@@ -27,6 +27,7 @@ var behaviours = map[string]func(args []string){
 	"deaf":  deaf,
 	"eat":   eat,
 	"read":  read,
+	"cat":   cat,
 }
 
 func main() {
@@ -125,6 +126,15 @@ func eat([]string) {
 		kept = append(kept, block)
 	}
 	fmt.Println("full", len(kept))
+}
+
+// cat prints a file and where it stands.
+func cat(args []string) {
+	dir, err := os.Getwd()
+	check(err)
+	text, err := os.ReadFile(args[0])
+	check(err)
+	fmt.Printf("in %s: %s\n", dir, text)
 }
 
 // read counts the bytes of the standard input.
