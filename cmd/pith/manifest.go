@@ -54,6 +54,9 @@ func (f *runFlags) obey(s *machine.Spec, service *pith.Service) error {
 	if len(service.Mounts) > 0 {
 		return pith.Errorf("%s has volumes, which pith run can't plug in from a manifest", service.Name)
 	}
+	if machine.Hosted(s.Kind) {
+		f.adopt(s, service)
+	}
 	if s.Dir == "" {
 		s.Dir = service.Dir
 	}
@@ -73,7 +76,7 @@ func (f *runFlags) obey(s *machine.Spec, service *pith.Service) error {
 		if mac == "" {
 			mac = machine.MAC(s.Name, i)
 		}
-		link, err := newLink(mode, cardOptions{}, mac)
+		link, err := newLink(s.Kind, mode, cardOptions{}, mac)
 		if err != nil {
 			return err
 		}
@@ -84,6 +87,21 @@ func (f *runFlags) obey(s *machine.Spec, service *pith.Service) error {
 		s.Links = append(s.Links, link)
 	}
 	return nil
+}
+
+// adopt gives a machine that has no image of ours what would be in it.
+func (f *runFlags) adopt(s *machine.Spec, service *pith.Service) {
+	s.Files = append(slices.Clone(service.Files), s.Files...)
+	s.Env = append(slices.Clone(service.Env), s.Env...)
+	if len(s.Args) == 0 {
+		s.Args = service.Args
+	}
+	if service.Memory > 0 && f.memory == "" {
+		s.Memory = service.Memory
+	}
+	if service.CPUs > 0 && !f.set.Changed("cpus") {
+		s.CPUs = service.CPUs
+	}
 }
 
 // routesOver are the routes whose router is a card's neighbour.

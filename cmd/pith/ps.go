@@ -18,7 +18,7 @@ import (
 type listed struct {
 	Name     string    `json:"name"`
 	What     string    `json:"what"`
-	Machine  string    `json:"machine"` // its kind
+	Machine  string    `json:"machine"`         // its kind
 	Image    string    `json:"image,omitempty"` // the image's file
 	Type     string    `json:"type"`            // the board
 	Args     []string  `json:"args"`            // the program's, its name first

@@ -37,9 +37,9 @@ func sourceFolder(what string) (string, error) {
 	}
 }
 
-// settle is how long nothing must be saved for a build to begin: editors write
+// savePause is how long nothing must be saved for a build to begin: editors write
 // several files, and one in steps.
-const settle = 150 * time.Millisecond
+const savePause = 150 * time.Millisecond
 
 // watch tells when something below dir was saved, until ctx is done. Hidden files
 // and editors' own are left out.
@@ -65,10 +65,10 @@ func watch(ctx context.Context, dir string) (saved chan struct{}, err error) {
 			case e := <-w.Events:
 				if isSource(e) {
 					addFolders(w, e.Name) // it may be a new folder
-					quiet.Reset(settle)
+					quiet.Reset(savePause)
 				}
 			case <-w.Errors: // events were lost
-				quiet.Reset(settle)
+				quiet.Reset(savePause)
 			case <-quiet.C:
 				select {
 				case saved <- struct{}{}:
