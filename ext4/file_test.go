@@ -96,7 +96,7 @@ func unmount(t testing.TB, f *FS) {
 }
 
 func TestMakeIsSound(t *testing.T) {
-	for _, size := range []int64{MinSize, 9<<20 + 5000, 64 << 20, 128<<20 + 4096, 129 << 20, 1 << 30, 10<<30 + 12345, 1 << 40} {
+	for _, size := range []int64{MinSize, 17<<20 + 5000, 64 << 20, 128<<20 + 4096, 129 << 20, 1 << 30, 10<<30 + 12345, 1 << 40} {
 		dev, path := newFile(t, size)
 		makeOn(t, dev)
 		fsck(t, path, "-n")
