@@ -4,6 +4,7 @@ import (
 	"errors"
 	"math/bits"
 	"strconv"
+	"sync"
 	"sync/atomic"
 )
 
@@ -87,6 +88,7 @@ type Queue struct {
 	report     func(error)
 	size, mask uint16
 	eventIdx   bool
+	armed      bool // somebody is in Await
 	dead       bool // see fail
 
 	// Device-visible memory.
@@ -356,8 +358,8 @@ func (q *Queue) Publish() {
 
 // flags of the available ring outside Wait.
 func (q *Queue) flags() uint32 {
-	if q.eventIdx {
-		return 0 // as section 2.7.7.1 demands
+	if q.eventIdx || q.armed {
+		return 0 // as section 2.7.7.1 demands; or an interrupt is wanted
 	}
 	return noInterrupt
 }
@@ -508,6 +510,26 @@ func (q *Queue) Wait() {
 		q.waiter.Wait()
 	}
 	q.disarm()
+}
+
+// Await is Wait for a queue that others use meanwhile: it gives up l, which guards
+// the queue and is held by the caller, while the goroutine is parked. Only one
+// goroutine may be in it. It returns at once from a queue that was shut down.
+func (q *Queue) Await(l sync.Locker) {
+	if q.dead {
+		return
+	}
+	q.Mark()
+	q.armed = true
+	if q.arm() {
+		l.Unlock()
+		q.waiter.Wait()
+		l.Lock()
+	}
+	q.armed = false
+	if !q.dead {
+		q.disarm()
+	}
 }
 
 // arm asks for an interrupt with the next completion. It reports false if there

@@ -1,7 +1,7 @@
 // Package virtio is the driver side of virtio 1.2 (OASIS committee
 // specification 01, July 2022): feature negotiation, split virtqueues, and the
 // interfaces between devices, transports and the platform. The transports are
-// in mmio and pci, the devices in net, rng and console.
+// in mmio and pci, the devices in net, blk, rng and console.
 //
 // Where to find what in the specification:
 //
@@ -13,6 +13,7 @@
 //	4.1            PCI                               pci/
 //	4.2            MMIO                              mmio/
 //	5.1            network device                    net/
+//	5.2            block device                      blk/
 //	5.3            console device                    console/
 //	5.4            entropy device                    rng/
 //
@@ -37,6 +38,7 @@ package virtio
 // Device types (section 5).
 const (
 	TypeNet     = 1
+	TypeBlock   = 2
 	TypeConsole = 3
 	TypeEntropy = 4
 )
