@@ -121,6 +121,8 @@ const (
 	RecordFlag = 6 // one of the words below
 	RecordFile = 7 // one file: mode (4 bytes), length of the name (4 bytes), name, contents
 	RecordDir  = 8 // the program's working directory, "/" without it; made if it is missing
+	// RecordMount is one volume, see below.
+	RecordMount = 9
 )
 
 // Words of RecordFlag.
@@ -141,6 +143,19 @@ const (
 //	dhcp  slaac             flags
 //
 // Without a RecordNet a card is configured by "dhcp slaac".
+
+// A RecordMount's payload is text: words separated by single spaces, and at=, which
+// takes the rest, last:
+//
+//	serial=0123abcd   the virtio block device's serial number, at most 20 bytes
+//	type=ext4         the file system on it
+//	ro                flag: read-only
+//	at=/data          where the volume is mounted; the folder is made
+//
+// A machine that can't mount one says why and ends with the code ExitVolume.
+
+// ExitVolume is the exit code of a machine that can't use one of its volumes.
+const ExitVolume = 1
 
 // NotePVH is the ELF note that names the 32-bit physical entry point
 // (XEN_ELFNOTE_PHYS32_ENTRY, owner "Xen").

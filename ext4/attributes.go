@@ -62,6 +62,9 @@ func (f *FS) SetAttributes(in *Inode, c Changes) Errno {
 		return errno
 	}
 	defer f.end()
+	if in.gone() {
+		return syscall.ENOENT
+	}
 	if in.flags()&flagImmutable != 0 {
 		return syscall.EPERM
 	}
@@ -122,13 +125,21 @@ func (f *FS) UUID() [16]byte { return f.s.uuid }
 // Root returns the root directory, for Release to give back.
 func (f *FS) Root() (*Inode, Errno) { return f.Get(rootInode) }
 
-// Get returns the inode of a number that an entry names.
+// Get returns the inode of a number; ENOENT if it was deleted.
 func (f *FS) Get(number uint32) (*Inode, Errno) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.trim()
-	return f.used(number)
+	in, errno := f.load(number)
+	if errno == 0 && in.gone() {
+		f.drop(in)
+		return nil, syscall.ENOENT
+	}
+	return in, errno
 }
+
+// Generation tells inodes apart that have had the same number.
+func (in *Inode) Generation() uint32 { return le32(in.raw[0x64:]) }
 
 // Hold counts a user of an inode more; Release one less. The last Release of a file
 // without a name deletes it.

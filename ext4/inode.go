@@ -178,12 +178,15 @@ func (f *FS) used(number uint32) (*Inode, Errno) {
 	if errno != 0 {
 		return nil, errno
 	}
-	if in.mode() == 0 || in.links() == 0 && !in.orphan {
+	if in.gone() {
 		f.drop(in)
 		return nil, f.damaged("a directory refers to a deleted inode")
 	}
 	return in, 0
 }
+
+// gone tells whether an inode was deleted.
+func (in *Inode) gone() bool { return in.mode() == 0 || in.links() == 0 && !in.orphan }
 
 // drop gives an inode back; the last user's drop may forget it.
 func (f *FS) drop(in *Inode) {

@@ -40,7 +40,7 @@ func (b *builder) kernelSources() (*sources, error) {
 
 func readSources(fsys fs.FS, stack string) (*sources, error) {
 	s := &sources{files: map[string][]byte{}}
-	for _, root := range []string{"abi", "kernel"} {
+	for _, root := range []string{"abi", "ext4", "kernel"} {
 		err := fs.WalkDir(fsys, root, func(name string, d fs.DirEntry, err error) error {
 			if err != nil {
 				return err

@@ -12,6 +12,7 @@ import (
 	"pith/kernel/clock"
 	"pith/kernel/console"
 	"pith/kernel/diag"
+	"pith/kernel/linux"
 	"pith/kernel/profile"
 	"pith/kernel/rt"
 	"pith/kernel/virtio"
@@ -124,6 +125,9 @@ func (m *machine) command(port io.Writer, line string) {
 	}
 	switch words[0] {
 	case abi.ControlSignal:
+		if len(m.mounts) > 0 {
+			linux.Tree().Sync() // the program may end at once
+		}
 		rt.Signal(numbers[0])
 	case abi.ControlWindow:
 		m.console.SetWindowSize(numbers[0], numbers[1])

@@ -36,6 +36,7 @@ func start() {
 	m.openConsole()
 	boot.Stamp(7, "console")
 	m.startLinux()
+	m.mountVolumes()
 	boot.Stamp(8, "linux")
 	m.startNetwork()
 	boot.Stamp(9, "network")

@@ -22,6 +22,7 @@ type machine struct {
 	files     []fs.Packed
 	dir       string   // the working directory
 	send      []string // what the driver wants when the program ends
+	mounts    []string // RecordMount texts
 
 	hasInput      bool // the driver passes standard input on
 	rows, columns int  // of the terminal; 0 if the console is none
@@ -73,6 +74,8 @@ func (m *machine) readBlock() {
 			m.addFile(payload)
 		case abi.RecordDir:
 			m.dir = string(payload)
+		case abi.RecordMount:
+			m.mounts = append(m.mounts, string(payload))
 		case abi.RecordFlag:
 			m.setFlag(string(payload))
 		}

@@ -12,10 +12,10 @@ import (
 // floors are the kernel's packages from the ground up: each may import only
 // those before it. Packages of the same floor stand in one line.
 var floors = []string{
-	"abi", "kernel/cpu", "kernel/diag", "kernel/mm", "kernel/apic", "kernel/acpi", "kernel/clock", "kernel/sched",
+	"abi", "ext4", "kernel/cpu", "kernel/diag", "kernel/mm", "kernel/apic", "kernel/acpi", "kernel/clock", "kernel/sched",
 	"kernel/poll", "kernel/trap", "kernel/rt", "kernel/boot",
 	"kernel/socket", "kernel/link", "kernel/virtio", "kernel/virtio/mmio", "kernel/virtio/pci", "kernel/virtio/net",
-	"kernel/virtio/rng", "kernel/virtio/console", "kernel/console", "kernel/fs", "kernel/linux", "kernel/inet",
+	"kernel/virtio/blk", "kernel/virtio/rng", "kernel/virtio/console", "kernel/console", "kernel/fs", "kernel/volume", "kernel/linux", "kernel/inet",
 	"kernel/netstack/log", "kernel/netstack/dhcp", "kernel/netstack", "kernel/profile", "kernel/agent", "kernel",
 }
 
@@ -24,6 +24,8 @@ var never = []struct{ from, what, why string }{
 	{"kernel", "os", "the kernel stands below package os"},
 	{"kernel", "fmt", "it brings package os"},
 	{"kernel", "net", "it brings package os"},
+	{"ext4", "os", "the kernel stands below package os"},
+	{"ext4", "fmt", "it brings package os"},
 	{"kernel/linux", "pith/kernel/inet", "a stack is known by its interface only"},
 	{"kernel/inet", "pith/kernel/virtio", "a card is known by its interface only"},
 	{"image", "pith/kernel", "the outside knows the inside by package abi only"},

@@ -71,8 +71,19 @@ func (r *regular) put(p []byte, off int64) (n int, at int64, errno Errno) {
 	if n > 0 {
 		r.wrote.Store(true)
 		r.emit(syscall.IN_MODIFY)
+		errno = r.settle()
 	}
 	return n, at, errno
+}
+
+// settle makes what was written durable, if the file was opened so (O_SYNC,
+// O_DSYNC).
+func (r *regular) settle() Errno {
+	flags := r.flags.Load()
+	if flags&syscall.O_DSYNC == 0 {
+		return 0
+	}
+	return r.node.Fsync(flags&syscall.O_SYNC != syscall.O_SYNC)
 }
 
 func (r *regular) emit(mask uint32) {

@@ -144,3 +144,22 @@ func Print(s string) {
 	syscall6(1, 2, cpu.AddressOf(b), uintptr(len(b)), 0, 0, 0)
 	runtime.KeepAlive(b)
 }
+
+// Exit ends the machine with a code from 0 to 255, at once.
+func Exit(code int) {
+	const exitGroup = 231
+	syscall6(exitGroup, uintptr(code), 0, 0, 0, 0, 0)
+}
+
+// AtExit has f called, on a goroutine, when the program ends by os.Exit or by the
+// return of main; not when it ends by a panic or a signal.
+func AtExit(f func()) { addExitHook(exitHook{f, true}) }
+
+// exitHook is internal/runtime/exithook.Hook.
+type exitHook struct {
+	call      func()
+	onFailure bool // also where the exit code is not 0
+}
+
+//go:linkname addExitHook internal/runtime/exithook.Add
+func addExitHook(exitHook)
