@@ -77,6 +77,14 @@ func fsck(t testing.TB, path string, args ...string) {
 	if err != nil {
 		t.Errorf("e2fsck: %v\n%s", err, out)
 	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	for _, problem := range Check(&fileDevice{f, true}) {
+		t.Errorf("our own check: %s", problem)
+	}
 }
 
 func mountOn(t testing.TB, dev Device) *FS {

@@ -9,6 +9,7 @@ import (
 // Numbers of inodes that are always there.
 const (
 	rootInode    = 2
+	resizeInode  = 7 // its blocks are room for group descriptors
 	journalInode = 8
 )
 

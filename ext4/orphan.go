@@ -110,10 +110,15 @@ func (in *Inode) hasBlocks() bool { return in.flags()&flagExtents != 0 }
 // attributesMagic begins a block of extended attributes.
 const attributesMagic = 0xea020000
 
+// attributes is the block of extended attributes, 0 for none.
+func (in *Inode) attributes() uint64 {
+	return uint64(le32(in.raw[0x68:])) | uint64(le16(in.raw[0x76:]))<<32
+}
+
 // dropAttributes lets go of the block of extended attributes, which several inodes
 // may share.
 func (f *FS) dropAttributes(in *Inode) Errno {
-	block := uint64(le32(in.raw[0x68:])) | uint64(le16(in.raw[0x76:]))<<32
+	block := in.attributes()
 	if block == 0 {
 		return 0
 	}

@@ -31,6 +31,9 @@ func Block(l Launch, now time.Time) ([]byte, error) {
 	if dir := l.Spec.Dir; dir != "" {
 		b = abi.Record(b, abi.RecordDir, []byte(dir))
 	}
+	for i, disk := range l.Disks {
+		b = abi.Record(b, abi.RecordMount, []byte(mountWords(disk, l.Spec.Volumes[i].Target)))
+	}
 	b, err := appendFiles(b, l.Spec.Files)
 	if err != nil {
 		return nil, err
@@ -57,6 +60,15 @@ func flags(l Launch) []string {
 		words = append(words, fmt.Sprintf("%s%dx%d", abi.FlagWindow, w.Rows, w.Columns))
 	}
 	return words
+}
+
+// mountWords writes a volume as abi.RecordMount describes it.
+func mountWords(d Disk, target string) string {
+	words := "serial=" + d.Serial + " type=ext4"
+	if d.ReadOnly {
+		words += " ro"
+	}
+	return words + " at=" + target
 }
 
 // netWords writes a card's configuration as abi.RecordNet describes it.

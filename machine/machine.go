@@ -48,6 +48,7 @@ type Running interface {
 type Launch struct {
 	Spec  Spec
 	Cards []Card
+	Disks []Disk // of Spec.Volumes, in their order
 	// Dir is a private folder that exists; the driver's files go there and
 	// are removed with it.
 	Dir string
@@ -83,6 +84,13 @@ type Button interface {
 type Card struct {
 	Link pith.Link // MAC and the configuration that the guest is given
 	Wire Wire
+}
+
+// Disk is a volume's file, locked for the machine.
+type Disk struct {
+	Path     string
+	Serial   string // by which the guest tells it from others; at most 20 bytes
+	ReadOnly bool
 }
 
 // Wire is where a card's frames go: to exactly one of its fields.

@@ -24,6 +24,7 @@ type Supervisor struct {
 	Entry  *Entry
 	Driver Driver
 	Cards  []Card
+	Disks  []Disk
 	// Output also takes what the program prints, as it comes; nil is nowhere.
 	Output io.Writer
 	// Input is the program's standard input; nil is an empty one.
@@ -100,6 +101,7 @@ func (s *Supervisor) launch() error {
 	running, err := s.Driver.Start(Launch{
 		Spec:    s.Entry.Spec,
 		Cards:   s.Cards,
+		Disks:   s.Disks,
 		Dir:     filepath.Join(s.Entry.Dir, driverDir),
 		Console: console,
 		Input:   s.Input,

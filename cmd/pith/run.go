@@ -17,6 +17,7 @@ import (
 	"pith/image"
 	"pith/machine"
 	"pith/machine/host"
+	"pith/machine/volume"
 	"pith/network"
 )
 
@@ -34,6 +35,7 @@ type runFlags struct {
 	network networkFlags
 	files   []string
 	dir     string
+	volumes []string
 	trace   bool
 	capture string
 	set     *pflag.FlagSet // which of them were given
@@ -55,6 +57,7 @@ func (f *runFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.board, "machine-type", machine.TypeMicroVM, "the board: "+machine.TypeMicroVM+" or "+machine.TypeQ35)
 	f.network.add(flags)
 	flags.StringArrayVar(&f.files, "file", nil, "give the machine a copy of a file or folder: SOURCE:TARGET")
+	flags.StringArrayVarP(&f.volumes, "volume", "v", nil, "mount a persistent volume, made if there is none: NAME:/FOLDER[:ro]")
 	flags.StringVarP(&f.dir, "workdir", "w", "", "the program's working directory (default /)")
 	flags.StringVar(&f.capture, "pcap", "", "write the network's packets to a file that tcpdump and Wireshark read")
 	flags.BoolVar(&f.trace, "trace", false, "the boot prints numbered stamps and the memory map")
@@ -78,6 +81,7 @@ container (by runc) or linuxvm (a Linux kernel in QEMU).`,
   pith run -p 5353:53/udp -e UPSTREAM=9.9.9.9 -m 64 --cpus 2 ./cmd/dns -- -verbose
   pith run -d --name web -p 0.0.0.0:8080:80 web.img
   pith run --machine container -p 8080:80 ./examples/hello
+  pith run -v data:/var/lib/data ./cmd/store
   pith run --net bridge:br0 --addr 192.168.1.5/24 --gateway 192.168.1.1 web.img
   pith run --net tap:out,addr=192.168.1.5/24,gateway=192.168.1.1 \
            --net tap:in,addr=10.0.0.1/24,route=10.1.0.0/16@10.0.0.9 router.img`,
@@ -249,6 +253,13 @@ func (f *runFlags) spec(args []string) (machine.Spec, error) {
 			return s, err
 		}
 	}
+	for _, text := range f.volumes {
+		v, err := volume.Parse(text)
+		if err != nil {
+			return s, err
+		}
+		s.Volumes = append(s.Volumes, v)
+	}
 	if f.window != (machine.Window{}) {
 		s.Env = terminalEnv()
 	}
@@ -310,10 +321,18 @@ func (a *app) foreground(entry *machine.Entry, window machine.Window) error {
 		entry.Discard()
 		return err
 	}
+	disks, unlock, err := openVolumes(entry)
+	if err != nil {
+		unplug()
+		entry.Discard()
+		return err
+	}
+	defer unlock()
 	s := &machine.Supervisor{
 		Entry:   entry,
 		Driver:  driverOf(entry.Spec.Kind, host.This()),
 		Cards:   cards,
+		Disks:   disks,
 		Output:  a.out,
 		Input:   os.Stdin,
 		Window:  window,

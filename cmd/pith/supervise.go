@@ -127,10 +127,17 @@ func (a *app) supervise(name string, started func()) error {
 	if err != nil {
 		return err
 	}
+	disks, unlock, err := openVolumes(entry)
+	if err != nil {
+		unplug()
+		return err
+	}
+	defer unlock()
 	s := &machine.Supervisor{
 		Entry:   entry,
 		Driver:  driverOf(entry.Spec.Kind, host.This()),
 		Cards:   cards,
+		Disks:   disks,
 		Started: func() { unplug(); started() },
 	}
 	stop := a.forwardSignals(s)
