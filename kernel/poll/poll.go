@@ -163,8 +163,8 @@ func (p *Poller) Set(fd uint32, events uint32, data uint64, change bool) int {
 	}
 	s.data = data
 	s.interest.Store(events&^(1<<31) | 8 | 16) // errors and hang-ups always
-	if s.pending.Load() != 0 {
-		p.enqueue(s, fd)
+	if s.pending.Load() != 0 && p.enqueue(s, fd) {
+		p.Wake() // it waits already, and nobody else will tell it
 	}
 	return 0
 }
