@@ -9,7 +9,7 @@ GOTEST  = go test $(LDFLAGS)
 WHAT   ?= ./examples/hello
 FUZZTIME ?= 20s
 
-.PHONY: all pith setup setup-test check test race boot conformance run bench debug fuzz clean
+.PHONY: all pith setup setup-test check test race boot conformance crash run bench debug fuzz clean
 
 all: pith
 
@@ -48,6 +48,12 @@ boot:
 # Go's own tests in machines, all of them: hours under emulation.
 conformance: pith
 	./pith test std --results test/conformance/results.json --report docs/conformance.md
+
+# Kills a machine that writes to a volume, again and again.
+KILLS ?= 300
+crash:
+	go test $(LDFLAGS) -count=1 -timeout 60m -v -run 'TestCrash$$' ./test -kills $(KILLS)
+	go test -count=1 -timeout 30m -v -run 'TestPowerCut' ./ext4 -cuts 200000
 
 run: pith
 	./pith run -p 8080:80 $(WHAT)

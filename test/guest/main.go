@@ -61,6 +61,7 @@ var programs = map[string]func(){
 	"terminate": terminate,
 	"zero":      func() { fmt.Println(*(*byte)(unsafe.Pointer(uintptr(len(os.Args))))) },
 	"packed":    packed,
+	"crash":     crash,
 }
 
 func main() {
