@@ -177,6 +177,7 @@ func (f *FS) writeIn(in *Inode, p []byte, off uint64) (int, Errno) {
 	put16(in.raw, uint16(in.mode()&^killBits(in.mode())))
 	if end := off + uint64(n); end > in.size() {
 		in.setSize(end)
+		f.j.running.ordered[in] = true // no size without the bytes that it counts
 		return n, f.grown(in)
 	}
 	if f.j.running.ordered[in] {
