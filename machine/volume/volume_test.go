@@ -1,0 +1,131 @@
+package volume
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"pith"
+)
+
+// refused checks that an error is the user's mistake, and says what.
+func refused(t *testing.T, err error, want string) {
+	t.Helper()
+	if pith.ExitCode(err) != 2 || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v, want one for the user with %q", err, want)
+	}
+}
+
+func TestLife(t *testing.T) {
+	s := OpenStore(t.TempDir())
+	if list, err := s.List(); err != nil || len(list) != 0 {
+		t.Fatalf("%v, %v", list, err)
+	}
+	if err := s.Create("data", 64<<20); err != nil {
+		t.Fatal(err)
+	}
+	refused(t, s.Create("data", 64<<20), "already")
+	refused(t, s.Create("small", 1<<20), "16 MiB")
+	refused(t, s.Create("../x", 64<<20), "name")
+	list, err := s.List()
+	if err != nil || len(list) != 1 || list[0].Name != "data" || list[0].Size != 64<<20 || list[0].InUse {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	if list[0].Taken > 8<<20 {
+		t.Errorf("an empty volume takes %d bytes", list[0].Taken)
+	}
+	v, err := s.Open("data", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if problems, err := v.Check(); err != nil || len(problems) > 0 {
+		t.Errorf("%v, %v", problems, err)
+	}
+	refused(t, s.Remove("data"), "in use")
+	if info, _ := s.Inspect("data"); !info.InUse {
+		t.Error("a volume in use is not shown so")
+	}
+	v.Close()
+	if err := s.Remove("data"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Open("data", false)
+	refused(t, err, "there is no volume data")
+}
+
+func TestUse(t *testing.T) {
+	s := OpenStore(t.TempDir())
+	writer, err := s.Use(pith.Volume{Name: "lazy"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = s.Use(pith.Volume{Name: "lazy"})
+	refused(t, err, "in use by another machine")
+	_, err = s.Use(pith.Volume{Name: "lazy", ReadOnly: true})
+	refused(t, err, "in use by another machine")
+	writer.Close()
+	for range 2 { // several may read
+		reader, err := s.Use(pith.Volume{Name: "lazy", ReadOnly: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer reader.Close()
+	}
+}
+
+func TestWrongKind(t *testing.T) {
+	s := OpenStore(t.TempDir())
+	if err := s.Create("data", 64<<20); err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func(b []byte){
+		"holds no ext4 file system": func(b []byte) { clear(b[1024:2048]) },
+		"damaged":                   func(b []byte) { b[1024+4]++ },
+		"encrypt":                   func(b []byte) { b[1024+0x62] |= 1; b[1024+0x64+1] &^= 4 },
+	} {
+		info, err := s.Inspect("data")
+		if err != nil {
+			t.Fatal(err)
+		}
+		whole, err := os.ReadFile(info.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		changed := append([]byte(nil), whole...)
+		change(changed)
+		if err := os.WriteFile(info.Path, changed, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err = s.Use(pith.Volume{Name: "data"})
+		refused(t, err, name)
+		if after, _ := os.ReadFile(info.Path); string(after) != string(changed) {
+			t.Error("a volume that is refused was written to")
+		}
+		if err := os.WriteFile(info.Path, whole, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestParse(t *testing.T) {
+	for text, want := range map[string]pith.Volume{
+		"data:/var/lib/data": {Name: "data", Target: "/var/lib/data"},
+		"data:/a b/../c:ro":  {Name: "data", Target: "/c", ReadOnly: true},
+		"my_data.1:/x:y":     {Name: "my_data.1", Target: "/x:y"},
+	} {
+		if got, err := Parse(text); got != want || err != nil {
+			t.Errorf("%s: %+v, %v", text, got, err)
+		}
+	}
+	for text, want := range map[string]string{
+		"data": "write NAME:/FOLDER", "data:": "write NAME", "data:x": "write NAME", "data:/": "write NAME",
+		"./src:/src": "folder of the host", "/src:/src:ro": "folder of the host", "DATA:/x": "volume's name", ":/x": "volume's name",
+	} {
+		_, err := Parse(text)
+		refused(t, err, want)
+	}
+	if OpenStore("x").dir != filepath.Join("x", "_volumes") {
+		t.Error("a machine could have the name of the folder")
+	}
+}
