@@ -77,14 +77,7 @@ type Machine struct {
 	Files  []File // copied into the machine when it starts
 	Dir    string // the program's working directory, absolute; "" is "/"
 
-	Volumes []Volume
-}
-
-// Volume is persistent storage that a machine mounts.
-type Volume struct {
-	Name     string // on the host
-	Target   string // where the machine has it, absolute
-	ReadOnly bool
+	Volumes []Mount // persistent storage, by Mount.Volume
 }
 
 // File is a file or folder of the host that a machine gets a copy of.

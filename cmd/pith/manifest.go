@@ -51,8 +51,11 @@ func packInto(o *image.Options, m *manifest.Manifest) {
 
 // obey completes a machine by its program's manifest: what flags don't say.
 func (f *runFlags) obey(s *machine.Spec, service *pith.Service) error {
-	if len(service.Mounts) > 0 {
-		return pith.Errorf("%s has volumes, which pith run can't plug in from a manifest", service.Name)
+	for _, m := range service.Mounts {
+		if m.Volume == "" {
+			return pith.Errorf("%s: a folder of the host can't be a volume: give the machine a copy of %s by files", service.Name, m.Source)
+		}
+		s.Volumes = append(s.Volumes, m)
 	}
 	if machine.Hosted(s.Kind) {
 		f.adopt(s, service)

@@ -59,16 +59,16 @@ func CheckName(name string) error {
 }
 
 // Parse reads NAME:/TARGET[:ro].
-func Parse(text string) (pith.Volume, error) {
+func Parse(text string) (pith.Mount, error) {
 	name, target, found := strings.Cut(text, ":")
 	target, readOnly := strings.CutSuffix(target, ":ro")
 	if !found || !path.IsAbs(target) || path.Clean(target) == "/" || strings.ContainsAny(target, "\x00\n") {
-		return pith.Volume{}, pith.Errorf("%q is no volume: write NAME:/FOLDER or NAME:/FOLDER:ro, as in data:/var/lib/data", text)
+		return pith.Mount{}, pith.Errorf("%q is no volume: write NAME:/FOLDER or NAME:/FOLDER:ro, as in data:/var/lib/data", text)
 	}
 	if strings.ContainsAny(name, "/~") || strings.HasPrefix(name, ".") {
-		return pith.Volume{}, pith.Errorf("%s is a folder of the host, which can't be a volume: give the machine a copy with --file %s:%s", name, name, target)
+		return pith.Mount{}, pith.Errorf("%s is a folder of the host, which can't be a volume: give the machine a copy with --file %s:%s", name, name, target)
 	}
-	return pith.Volume{Name: name, Target: path.Clean(target), ReadOnly: readOnly}, CheckName(name)
+	return pith.Mount{Volume: name, Target: path.Clean(target), ReadOnly: readOnly}, CheckName(name)
 }
 
 func (s *Store) path(name string) string { return filepath.Join(s.dir, name+".img") }
@@ -194,20 +194,20 @@ func (s *Store) Open(name string, readOnly bool) (*Volume, error) {
 
 // Use is Open for a machine: a volume that is not there is made, and one that was
 // not unmounted is put right if the machine could not do so itself.
-func (s *Store) Use(v pith.Volume) (*Volume, error) {
-	if _, err := os.Stat(s.path(v.Name)); errors.Is(err, fs.ErrNotExist) {
+func (s *Store) Use(v pith.Mount) (*Volume, error) {
+	if _, err := os.Stat(s.path(v.Volume)); errors.Is(err, fs.ErrNotExist) {
 		// Another pith may make it at the same time.
-		if err := s.Create(v.Name, DefaultSize); err != nil && pith.ExitCode(err) != 2 {
+		if err := s.Create(v.Volume, DefaultSize); err != nil && pith.ExitCode(err) != 2 {
 			return nil, err
 		}
 	}
-	opened, err := s.Open(v.Name, v.ReadOnly)
+	opened, err := s.Open(v.Volume, v.ReadOnly)
 	if err != nil {
 		return nil, err
 	}
 	if err := opened.examine(v.ReadOnly); err != nil {
 		opened.Close()
-		return nil, pith.Errorf("volume %s can't be used: %w", v.Name, err)
+		return nil, pith.Errorf("volume %s can't be used: %w", v.Volume, err)
 	}
 	return opened, nil
 }

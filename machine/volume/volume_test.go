@@ -56,17 +56,17 @@ func TestLife(t *testing.T) {
 
 func TestUse(t *testing.T) {
 	s := OpenStore(t.TempDir())
-	writer, err := s.Use(pith.Volume{Name: "lazy"})
+	writer, err := s.Use(pith.Mount{Volume: "lazy"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = s.Use(pith.Volume{Name: "lazy"})
+	_, err = s.Use(pith.Mount{Volume: "lazy"})
 	refused(t, err, "in use by another machine")
-	_, err = s.Use(pith.Volume{Name: "lazy", ReadOnly: true})
+	_, err = s.Use(pith.Mount{Volume: "lazy", ReadOnly: true})
 	refused(t, err, "in use by another machine")
 	writer.Close()
 	for range 2 { // several may read
-		reader, err := s.Use(pith.Volume{Name: "lazy", ReadOnly: true})
+		reader, err := s.Use(pith.Mount{Volume: "lazy", ReadOnly: true})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,7 +97,7 @@ func TestWrongKind(t *testing.T) {
 		if err := os.WriteFile(info.Path, changed, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, err = s.Use(pith.Volume{Name: "data"})
+		_, err = s.Use(pith.Mount{Volume: "data"})
 		refused(t, err, name)
 		if after, _ := os.ReadFile(info.Path); string(after) != string(changed) {
 			t.Error("a volume that is refused was written to")
@@ -109,10 +109,10 @@ func TestWrongKind(t *testing.T) {
 }
 
 func TestParse(t *testing.T) {
-	for text, want := range map[string]pith.Volume{
-		"data:/var/lib/data": {Name: "data", Target: "/var/lib/data"},
-		"data:/a b/../c:ro":  {Name: "data", Target: "/c", ReadOnly: true},
-		"my_data.1:/x:y":     {Name: "my_data.1", Target: "/x:y"},
+	for text, want := range map[string]pith.Mount{
+		"data:/var/lib/data": {Volume: "data", Target: "/var/lib/data"},
+		"data:/a b/../c:ro":  {Volume: "data", Target: "/c", ReadOnly: true},
+		"my_data.1:/x:y":     {Volume: "my_data.1", Target: "/x:y"},
 	} {
 		if got, err := Parse(text); got != want || err != nil {
 			t.Errorf("%s: %+v, %v", text, got, err)

@@ -1,0 +1,2 @@
+// Package ext4 stands for the file system of volumes in the builder's tests.
+package ext4
