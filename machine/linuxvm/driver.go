@@ -80,7 +80,7 @@ func (d *Driver) Start(l machine.Launch) (machine.Running, error) {
 		return nil, err
 	}
 	disk := filepath.Join(l.Dir, "initrd")
-	if err := writeDisk(disk, g.RAMDisk, l.Spec); err != nil {
+	if err := writeDisk(disk, g.RAMDisk, l); err != nil {
 		return nil, err
 	}
 	return startVM(exec.Command(emulator), g, disk, accel.Kind, l)
@@ -98,8 +98,13 @@ type guestSpec struct {
 
 // writeDisk makes a machine's RAM disk: the common one and an archive with its
 // own files behind it. The kernel unpacks both.
-func writeDisk(file, common string, s machine.Spec) (err error) {
-	text, err := json.Marshal(guestSpec{s.Name, s.Argv(), s.Environ(), cmp.Or(s.Dir, "/"), s.Links, s.Ports})
+func writeDisk(file, common string, l machine.Launch) (err error) {
+	s := l.Spec
+	var links []pith.Link
+	for _, c := range l.Cards {
+		links = append(links, c.Link)
+	}
+	text, err := json.Marshal(guestSpec{s.Name, s.Argv(), s.Environ(), cmp.Or(s.Dir, "/"), links, s.Ports})
 	if err != nil {
 		return fmt.Errorf("linuxvm: %w", err)
 	}
