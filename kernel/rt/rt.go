@@ -62,7 +62,7 @@ func dispatch(f *cpu.Frame) {
 	case 1:
 		f.AX = write(a, b, c)
 	case 3:
-		f.AX = 0 // close: nothing was opened here
+		f.AX = closeDescriptor(a)
 	case 9:
 		f.AX = mmap(a, b, c, d)
 	case 10:
@@ -212,6 +212,14 @@ func write(fd, addr, n uintptr) uint64 {
 		}
 		poll.Runtime.Signal(cpu.Load64(addr))
 		return 8
+	}
+	return fail(eBADF)
+}
+
+// closeDescriptor is the runtime's close: it has opened nothing but its poller.
+func closeDescriptor(fd uintptr) uint64 {
+	if fd == poll.EventFD || fd == poll.EpollFD {
+		return 0
 	}
 	return fail(eBADF)
 }

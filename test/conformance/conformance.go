@@ -146,12 +146,20 @@ func (result *Result) count(seen *events) {
 	}
 }
 
+// memory is what machines for packages need that need more than pith run gives a
+// test.
+var memory = map[string]string{"runtime": "4G"}
+
 // machine runs a test binary in a machine of its own. The text says why none
 // could be started.
 func (r *Runner) machine(ctx context.Context, pkg, binary string, cpus int, args []string) (*events, string) {
 	ctx, cancel := context.WithTimeout(ctx, r.Timeout+30*time.Second)
 	defer cancel()
-	args = append([]string{"run", "--cpus", fmt.Sprint(cpus), binary, "-test.paniconexit0", "-test.v=test2json", "-test.timeout=" + r.Timeout.String()}, args...)
+	own := []string{"run", "--cpus", fmt.Sprint(cpus)}
+	if m := memory[pkg]; m != "" {
+		own = append(own, "-m", m)
+	}
+	args = append(append(own, binary, "-test.paniconexit0", "-test.v=test2json", "-test.timeout="+r.Timeout.String()), args...)
 	if r.Short {
 		args = append(args, "-test.short")
 	}
