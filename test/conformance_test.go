@@ -49,7 +49,9 @@ func TestCoverage(t *testing.T) {
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%q: %v\n%s", args, err, out)
 		}
-		got, err := exec.CommandContext(t.Context(), "go", "tool", "cover", "-func="+file).CombinedOutput()
+		cover := exec.CommandContext(t.Context(), "go", "tool", "cover", "-func="+file)
+		cover.Dir = dir
+		got, err := cover.CombinedOutput()
 		if !strings.Contains(string(got), "100.0%") {
 			t.Errorf("%d: no profile in %s: %v\n%s", i, file, err, got)
 		}

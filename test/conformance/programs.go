@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"go/build/constraint"
 	"os"
 	"os/exec"
 	"path"
@@ -11,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"pith"
 )
 
 // Programs stands for the programs of GOROOT/test in a list of packages.
@@ -50,7 +53,7 @@ func (r *Runner) groups(pattern string) ([]group, error) {
 		g.files = append(g.files, file)
 	}
 	if len(all) == 0 {
-		return nil, fmt.Errorf("%s is no folder and no program of GOROOT/test that says // run", pattern)
+		return nil, pith.Errorf("%s is no folder and no program of GOROOT/test that says // run", pattern)
 	}
 	return all, nil
 }
@@ -120,12 +123,13 @@ func wanted(text string) bool {
 		if strings.HasPrefix(line, "package ") {
 			return true
 		}
-		if constraint, ok := strings.CutPrefix(line, "//go:build "); ok {
-			// Only a few programs have one; those for other systems begin so.
-			return !slices.Contains(strings.Fields(strings.ReplaceAll(constraint, "&&", " ")), "cgo") &&
-				!strings.Contains(constraint, "!linux") && !strings.Contains(constraint, "!amd64") &&
-				(strings.Contains(constraint, "linux") || strings.Contains(constraint, "amd64") || strings.HasPrefix(constraint, "!"))
+		if !constraint.IsGoBuild(line) {
+			continue
 		}
+		x, err := constraint.Parse(line)
+		return err == nil && x.Eval(func(tag string) bool {
+			return slices.Contains([]string{"linux", "unix", "amd64", "gc"}, tag) || strings.HasPrefix(tag, "go1.")
+		})
 	}
 	return true
 }
