@@ -81,6 +81,8 @@ func dispatch(f *cpu.Frame) {
 	case 24:
 		sched.Threads.Yield()
 		f.AX = 0
+	case 27:
+		f.AX = mincore(a, b, c)
 	case 28:
 		f.AX = madvise(a, b, c)
 	case 35:
@@ -327,6 +329,23 @@ func madvise(addr, size, advice uintptr) uint64 {
 		return 0 // large pages are used where they fit in any case
 	}
 	return fail(eINVAL)
+}
+
+// mincore: all that is mapped is in memory, for there is no other place.
+func mincore(addr, size, vector uintptr) uint64 {
+	pages := (size + mm.PageSize - 1) / mm.PageSize
+	switch {
+	case addr%mm.PageSize != 0:
+		return fail(eINVAL)
+	case size > 0 && !mm.Memory.Mapped(addr, size, 0):
+		return fail(eNOMEM)
+	case pages > 0 && !mayWrite(vector, pages):
+		return fail(eFAULT)
+	}
+	for i := uintptr(0); i < pages; i++ {
+		cpu.Store8(vector+i, 1)
+	}
+	return 0
 }
 
 // Flags of clone(2) that a thread of Go's has.
