@@ -4,7 +4,6 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -61,9 +60,7 @@ func (m *machine) moveConsole() {
 
 // awaitInput asks for the program's standard input and returns where it comes.
 func (m *machine) awaitInput() io.Reader {
-	announcing.Lock()
-	diag.Control(abi.ControlInput, "")
-	announcing.Unlock()
+	rt.Announce(abi.ControlInput)
 	return m.consoleDevice.AwaitPort(abi.InputPort)
 }
 
@@ -170,11 +167,7 @@ func awaitAgent() profile.Taker {
 	return profile.Registered()
 }
 
-var announcing sync.Mutex // keeps the lines of announce apart
-
 // announce tells the machine's driver that the program listens at a port.
 func announce(protocol string, port uint16) {
-	announcing.Lock()
-	defer announcing.Unlock()
-	diag.Control(abi.ControlListen, protocol, uint64(port))
+	rt.Announce(abi.ControlListen + " " + protocol + " " + strconv.Itoa(int(port)))
 }

@@ -10,7 +10,11 @@
 package kernel
 
 import (
+	"strconv"
+
+	"pith/abi"
 	"pith/kernel/boot"
+	"pith/kernel/clock"
 	"pith/kernel/linux"
 	"pith/kernel/rt"
 	"pith/kernel/sched"
@@ -27,22 +31,29 @@ func init() {
 // start brings up devices and the system-call layer, one step a line.
 func start() {
 	m := &machine{}
-	boot.Stamp(5, "upper")
+	stamp(5, "upper")
 	m.readPack()
 	m.readBlock()
 	m.findDevices()
-	boot.Stamp(6, "devices")
+	stamp(6, "devices")
 	m.openEntropy()
 	m.openConsole()
-	boot.Stamp(7, "console")
+	stamp(7, "console")
 	m.startLinux()
 	m.mountVolumes()
-	boot.Stamp(8, "linux")
+	stamp(8, "linux")
 	m.startNetwork()
-	boot.Stamp(9, "network")
+	stamp(9, "network")
 	m.listenControl()
 	m.sendAtEnd()
 	listenButton(boot.Here.Info.Button)
+}
+
+// stamp is boot.Stamp for the upper half, which can be interrupted.
+func stamp(n int, name string) {
+	if boot.Here.Block.Trace {
+		rt.Announce(abi.ControlStamp + " " + name + " " + strconv.Itoa(n) + " " + strconv.FormatInt(clock.Now(), 10))
+	}
 }
 
 func (m *machine) startLinux() {

@@ -6,7 +6,7 @@ import (
 
 	"pith/abi"
 	"pith/kernel/clock"
-	"pith/kernel/diag"
+	"pith/kernel/rt"
 )
 
 // How often the host is asked for the time: at first often, because the boot only
@@ -36,10 +36,8 @@ func (w *wallTime) keep() {
 }
 
 func (w *wallTime) ask() {
-	announcing.Lock()
-	defer announcing.Unlock()
 	w.asked.Store(clock.Now())
-	diag.Control(abi.ControlTime, "")
+	rt.Announce(abi.ControlTime)
 }
 
 // answer takes the host's time. It was read between question and answer: so the

@@ -3,7 +3,8 @@
 // first serial port where there is none.
 //
 // It relies on package cpu and the port numbers in package abi. It must not
-// allocate, lock or block; it may be called from anywhere.
+// allocate or block, and locks for control messages only; it may be called from
+// anywhere with interrupts off.
 package diag
 
 import (
@@ -93,8 +94,21 @@ func Dec(v uint64) {
 	}
 }
 
-// Control writes one control message with up to three numbers for the machine's driver.
+// speaker is held while a control message is written, so that those of several
+// CPUs don't mix.
+var speaker cpu.SpinLock
+
+// Message writes a control message, n bytes at p that end with a line's end.
+func Message(p, n uintptr) {
+	speaker.Lock()
+	cpu.OutBytes(abi.PortControl, p, n)
+	speaker.Unlock()
+}
+
+// Control writes one control message with up to three numbers for the machine's
+// driver. The upper half, which can be interrupted, does so by rt.Announce.
 func Control(word string, name string, numbers ...uint64) {
+	speaker.Lock()
 	control(word)
 	if name != "" {
 		control(" ")
@@ -108,6 +122,7 @@ func Control(word string, name string, numbers ...uint64) {
 		}
 	}
 	control("\n")
+	speaker.Unlock()
 }
 
 func control(s string) {

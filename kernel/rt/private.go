@@ -2,6 +2,7 @@ package rt
 
 import (
 	"pith/kernel/apic"
+	"pith/kernel/diag"
 	"pith/kernel/mm"
 	"pith/kernel/poll"
 	"pith/kernel/sched"
@@ -10,16 +11,17 @@ import (
 
 // System calls of our own, by which the upper half asks the lower one.
 const (
-	FirstPrivate   = 0x10000 + iota
-	privateWake    // wake one that waits in epoll
-	privatePrepare // make room for a descriptor's readiness
-	privatePages   // contiguous zeroed memory, by order
-	privateDevice  // map device registers
-	privateLine    // interrupt line: number, registers to acknowledge
-	privateMessage // message-signalled interrupt
-	privateSignal  // signal to the process
-	privateMapped  // whether the program's memory is there: address, size, access
-	privateMemory  // total, or with 1 free, bytes
+	FirstPrivate    = 0x10000 + iota
+	privateWake     // wake one that waits in epoll
+	privatePrepare  // make room for a descriptor's readiness
+	privatePages    // contiguous zeroed memory, by order
+	privateDevice   // map device registers
+	privateLine     // interrupt line: number, registers to acknowledge
+	privateMessage  // message-signalled interrupt
+	privateSignal   // signal to the process
+	privateMapped   // whether the program's memory is there: address, size, access
+	privateMemory   // total, or with 1 free, bytes
+	privateAnnounce // control message: address, size
 )
 
 func private(nr uint64, a, b, c uintptr) uint64 {
@@ -59,6 +61,9 @@ func private(nr uint64, a, b, c uintptr) uint64 {
 			return uint64(free)
 		}
 		return uint64(total)
+	case privateAnnounce:
+		diag.Message(a, b)
+		return 0
 	}
 	return fail(eNOSYS)
 }

@@ -145,6 +145,14 @@ func Print(s string) {
 	runtime.KeepAlive(b)
 }
 
+// Announce writes a control message for the machine's driver (package abi): words
+// separated by spaces.
+func Announce(message string) {
+	b := []byte(message + "\n")
+	syscall6(privateAnnounce, cpu.AddressOf(b), uintptr(len(b)), 0, 0, 0, 0)
+	runtime.KeepAlive(b)
+}
+
 // Exit ends the machine with a code from 0 to 255, at once.
 func Exit(code int) {
 	const exitGroup = 231

@@ -122,15 +122,18 @@ func (c command) devices() []string {
 			"-drive", drive(id, disk),
 			"-device", c.virtio("blk")+",drive="+id+",serial="+disk.Serial)
 	}
-	return append(a,
+	a = append(a,
 		"-device", c.virtio("rng"),
 		"-device", c.virtio("serial"),
 		// Port 0 is for a device of the console kind, which loses what its
 		// reader doesn't take at once.
 		"-device", "virtserialport,nr=1,chardev=console,name="+abi.ConsolePort,
 		"-device", "virtserialport,nr=2,chardev=control,name="+abi.ControlPort,
-		"-device", "virtserialport,nr=3,chardev=input,name="+abi.InputPort,
-		"-device", "virtserialport,nr=4,chardev=files,name="+abi.FilesPort)
+		"-device", "virtserialport,nr=3,chardev=input,name="+abi.InputPort)
+	if len(c.launch.Spec.Send) > 0 { // another guest turns a fourth port down, which QEMU complains of
+		a = append(a, "-device", "virtserialport,nr=4,chardev=files,name="+abi.FilesPort)
+	}
+	return a
 }
 
 // capture has QEMU write a card's packets to a file in pcap's format: the first
