@@ -389,8 +389,8 @@ func (s *state) faceOf(name nft.Value) *Interface {
 // confirm makes a connection known for good.
 func (w *worker) confirm() bool {
 	c := w.view.Conn
-	if c == nil {
-		return true
+	if c == nil || w.view.Reply && !c.Confirmed() {
+		return true // the refusal of a connection doesn't make it one
 	}
 	if w.ctx.CTMark != c.Mark.Load() {
 		c.Mark.Store(w.ctx.CTMark)

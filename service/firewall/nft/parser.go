@@ -69,6 +69,7 @@ func (p *parser) add(file string, text []byte) error {
 	p.texts[file] = string(text)
 	if p.i < len(p.tokens) {
 		tokens[len(tokens)-1].kind = tokNewline // its end is not the whole's
+		tokens = append([]token{{kind: tokNewline, pos: tokens[0].pos}}, tokens...)
 	}
 	p.splice(tokens)
 	return nil
