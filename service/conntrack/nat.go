@@ -126,6 +126,10 @@ func (t *Table) free(c *Conn, k Tuple, r Range, source bool, now int64) bool {
 			return true
 		}
 	}
+	if !source { // the source's port will tell them apart; see Clash
+		c.Reply = with(from)
+		return true
+	}
 	return false
 }
 

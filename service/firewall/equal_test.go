@@ -32,7 +32,7 @@ func TestVerdictsAreTheKernels(t *testing.T) {
 			t.Skipf("%s is not installed (Debian: nftables, iproute2)", tool)
 		}
 	}
-	sets, packets := 60, 150
+	sets, packets := 120, 150
 	if testing.Short() {
 		sets = 10
 	}

@@ -239,14 +239,17 @@ func (p *Packet) extensions(h []byte, whole bool) Result {
 
 // transport reads the transport header at an offset, of which n bytes follow
 // in the packet. A header that is not whole leaves L4 zero; of a quoted
-// packet eight bytes are enough.
+// packet eight bytes are enough, and of a protocol that isn't known any.
 func (p *Packet) transport(at, n int, whole bool) {
 	b := p.Frame.Bytes()
 	n = min(n, len(b)-at)
-	if n < 8 {
+	if n <= 0 {
 		return
 	}
 	h := b[at : at+n]
+	if n < 8 && checksumAt(p.Protocol) >= 0 {
+		return
+	}
 	switch p.Protocol {
 	case TCP:
 		if whole && (n < 20 || int(h[12]>>4)*4 < 20 || int(h[12]>>4)*4 > n) {
