@@ -2,6 +2,7 @@ package pith
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -160,3 +161,13 @@ const (
 	RestartOnFailure     RestartWhen = "on-failure"
 	RestartUnlessStopped RestartWhen = "unless-stopped"
 )
+
+// Over are the routes whose router is the card's neighbour.
+func (l ServiceLink) Over(routes []Route) (over []Route) {
+	for _, r := range routes {
+		if slices.ContainsFunc(l.Addrs, func(p netip.Prefix) bool { return p.Contains(r.Via) }) {
+			over = append(over, r)
+		}
+	}
+	return over
+}

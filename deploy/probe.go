@@ -1,8 +1,11 @@
-// Package deploy keeps the services of a topology as they are wanted. So far it
-// asks them for their health.
+// Package deploy keeps the services of a topology as they are wanted: Resolver makes
+// machines of them, Plan tells what would change, and a Keeper, a process of the
+// deployment's own, starts them in order, asks them for their health, starts them
+// again and forwards ports. What is wanted and what is known stand in two JSON files
+// (Folder); the machines themselves stand in the store of package machine.
 //
-// It relies on packages pith and the standard library. It must not know a
-// machine driver, a network or the builder: what it needs of them it is given.
+// It relies on packages pith and machine. It must not know a machine driver, a
+// network or the builder: what it needs of them it is given.
 package deploy
 
 import (

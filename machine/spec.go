@@ -42,6 +42,9 @@ type Spec struct {
 	Capture string    `json:",omitempty"` // a file for the packets of the cards, absolute; "" is none
 	Created time.Time // when it was made
 
+	Deployment string `json:",omitempty"` // that it is an instance of; "" is none
+	Revision   string `json:",omitempty"` // of the deployment's: another one is another machine
+
 	Send []string // paths of files and folders that come back to the host when the program ends
 }
 

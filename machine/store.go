@@ -25,6 +25,9 @@ type Store struct {
 // OpenStore uses the folder dir; it need not exist.
 func OpenStore(dir string) *Store { return &Store{dir: dir} }
 
+// Dir is the store's folder.
+func (s *Store) Dir() string { return s.dir }
+
 // DefaultDir is where machines are remembered: $PITH_STATE, or pith below
 // $XDG_STATE_HOME, which is ~/.local/state by default.
 // Source: XDG Base Directory Specification 0.8.

@@ -128,6 +128,18 @@ func (l *Lab) Tap(network string) (tap *os.File, err error) {
 	return tap, err
 }
 
+// Bridge is the interface's name of a network's bridge in the namespace.
+func (l *Lab) Bridge(network string) (name string, err error) {
+	err = l.Do(func() error {
+		bridge, err := findBridge(network)
+		if err == nil {
+			name = bridge.Attrs().Name
+		}
+		return err
+	})
+	return name, err
+}
+
 // Dial connects from inside the namespace; address is an IP address and a port.
 func (l *Lab) Dial(ctx context.Context, network, address string) (c net.Conn, err error) {
 	err = l.Do(func() error {
@@ -155,6 +167,9 @@ func reconcile(networks []pith.Network) error {
 	if err := netlink.LinkSetUp(lo); err != nil {
 		return fmt.Errorf("bring lo up: %w", err)
 	}
+	if err := isolate(); err != nil {
+		return err
+	}
 	var wanted []string
 	for _, n := range networks {
 		if n.Kind != pith.NetworkBridge || n.Bridge != "" {
@@ -175,6 +190,21 @@ func reconcile(networks []pith.Network) error {
 		}
 		if err := netlink.LinkDel(l); err != nil {
 			return fmt.Errorf("remove network %s: %w", l.Attrs().Alias, err)
+		}
+	}
+	return nil
+}
+
+// isolate keeps the namespace from forwarding between its networks, which a new one
+// does where its host does.
+func isolate() error {
+	for _, path := range []string{"/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding"} {
+		value, err := os.ReadFile(path)
+		if errors.Is(err, os.ErrNotExist) || err == nil && string(value) == "0\n" {
+			continue
+		}
+		if err := errors.Join(err, os.WriteFile(path, []byte("0"), 0)); err != nil {
+			return fmt.Errorf("keep the networks apart: %w", err)
 		}
 	}
 	return nil

@@ -35,6 +35,9 @@ func (l *Lab) Do(func() error) error {
 // Tap refuses.
 func (l *Lab) Tap(string) (*os.File, error) { return nil, l.Do(nil) }
 
+// Bridge refuses.
+func (l *Lab) Bridge(string) (string, error) { return "", l.Do(nil) }
+
 // Dial refuses.
 func (l *Lab) Dial(context.Context, string, string) (net.Conn, error) { return nil, l.Do(nil) }
 

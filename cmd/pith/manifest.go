@@ -85,7 +85,7 @@ func (f *runFlags) obey(s *machine.Spec, service *pith.Service) error {
 		}
 		if mode.Kind != network.User {
 			link.Addrs, link.Gateway, link.DNS = l.Addrs, l.Gateway, service.DNS
-			link.Routes = routesOver(l, service.Routes)
+			link.Routes = l.Over(service.Routes)
 		}
 		s.Links = append(s.Links, link)
 	}
@@ -105,19 +105,6 @@ func (f *runFlags) adopt(s *machine.Spec, service *pith.Service) {
 	if service.CPUs > 0 && !f.set.Changed("cpus") {
 		s.CPUs = service.CPUs
 	}
-}
-
-// routesOver are the routes whose router is a card's neighbour.
-func routesOver(l pith.ServiceLink, routes []pith.Route) (over []pith.Route) {
-	for _, r := range routes {
-		for _, p := range l.Addrs {
-			if p.Contains(r.Via) {
-				over = append(over, r)
-				break
-			}
-		}
-	}
-	return over
 }
 
 // settle completes a machine by its image, and refuses what the image doesn't

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"pith"
+	"pith/deploy"
 	"pith/image"
 	"pith/machine"
 	"pith/machine/host"
@@ -290,7 +291,7 @@ func plug(s machine.Spec) (cards []machine.Card, done func(), err error) {
 		}
 	}
 	for i, link := range s.Links {
-		mode, err := network.ParseMode(link.Network)
+		mode, err := modeOf(s, link)
 		if err != nil {
 			done()
 			return nil, nil, err
@@ -312,6 +313,20 @@ func plug(s machine.Spec) (cards []machine.Card, done func(), err error) {
 		cards = append(cards, machine.Card{Link: link, Wire: wire})
 	}
 	return cards, done, nil
+}
+
+// modeOf is how a card is joined to its network.
+func modeOf(s machine.Spec, l pith.Link) (network.Mode, error) {
+	name, ok := deploy.LabNetwork(l)
+	if !ok {
+		return network.ParseMode(l.Network)
+	}
+	lab := network.FindLab(s.Deployment)
+	if lab == nil {
+		return network.Mode{}, fmt.Errorf("the networks of deployment %s are gone", s.Deployment)
+	}
+	bridge, err := lab.Bridge(name)
+	return network.Mode{Kind: network.Bridge, Name: bridge}, err
 }
 
 // foreground supervises the machine in this process.

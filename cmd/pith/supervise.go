@@ -1,20 +1,20 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
 
 	"pith"
+	"pith/deploy"
 	"pith/machine"
 	"pith/machine/host"
+	"pith/network"
 )
 
 // reportFD is the descriptor on which a supervisor tells the process that
@@ -36,36 +36,19 @@ func (a *app) detach(entry *machine.Entry) error {
 	return nil
 }
 
+// startSupervisor starts a machine's supervisor where the machine's networks are.
 func startSupervisor(entry *machine.Entry) error {
-	self, err := os.Executable()
-	if err != nil {
-		return fmt.Errorf("find this program: %w", err)
+	b := background{
+		name: "the supervisor of " + entry.Spec.Name,
+		args: []string{"supervise", "--" + reportFlag, entry.Spec.Name},
+		home: entry.Home(),
 	}
-	ours, theirs, err := os.Pipe()
-	if err != nil {
-		return fmt.Errorf("start a supervisor: %w", err)
+	if deploy.InLab(entry.Spec) {
+		if b.lab = network.FindLab(entry.Spec.Deployment); b.lab == nil {
+			return fmt.Errorf("the networks of %s are gone: `pith up` makes them again", entry.Spec.Deployment)
+		}
 	}
-	defer ours.Close()
-	c := exec.Command(self, "supervise", "--"+reportFlag, entry.Spec.Name)
-	c.ExtraFiles = []*os.File{theirs}
-	c.Dir = "/" // holds no folder of the user's
-	c.Env = append(os.Environ(), "PITH_STATE="+entry.Home())
-	c.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	err = c.Start()
-	theirs.Close()
-	if err != nil {
-		return fmt.Errorf("start a supervisor: %w", err)
-	}
-	line, err := bufio.NewReader(ours).ReadString('\n')
-	if err != nil {
-		c.Wait()
-		return fmt.Errorf("the supervisor of %s ended without a word", entry.Spec.Name)
-	}
-	if err := parseReport(line); err != nil {
-		c.Wait()
-		return err
-	}
-	return c.Process.Release()
+	return b.start()
 }
 
 // report writes a supervisor's line; parseReport reads it.

@@ -1,0 +1,70 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"pith"
+	"pith/deploy"
+	"pith/machine"
+	"pith/network"
+)
+
+func (a *app) keepCommand() *cobra.Command {
+	var reports bool
+	c := &cobra.Command{
+		Use:    "keep NAME",
+		Short:  "Keep a deployment as it is wanted (for pith up)",
+		Hidden: true,
+		Args:   cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if !reports {
+				return pith.Errorf("keep is for pith's own use: `pith up` starts a deployment")
+			}
+			syscall.CloseOnExec(reportFD)
+			parent := os.NewFile(reportFD, "report")
+			err := a.keep(args[0], func() { report(parent, nil); parent.Close() })
+			if err != nil {
+				report(parent, err)
+			}
+			return err
+		},
+	}
+	c.Flags().BoolVar(&reports, reportFlag, false, "descriptor 3 is where to report to")
+	return c
+}
+
+// keep is the deployment's keeper until SIGTERM; SIGHUP tells it to look at what
+// is wanted.
+func (a *app) keep(name string, ready func()) error {
+	state, err := machine.DefaultDir(os.Getenv)
+	if err != nil {
+		return err
+	}
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer stop()
+	k := &deploy.Keeper{
+		Folder: deploy.OpenFolder(state, name),
+		Store:  machine.OpenStore(state),
+		Start:  startSupervisor,
+		Dial:   dialIn(name),
+		Log:    slog.New(slog.NewTextHandler(os.Stderr, nil)),
+	}
+	return k.Run(ctx, reload, ready)
+}
+
+// dialIn connects from inside a deployment's networks.
+func dialIn(name string) deploy.Dial {
+	if lab := network.FindLab(name); lab != nil {
+		return lab.Dial
+	}
+	return new(net.Dialer).DialContext
+}

@@ -1,0 +1,41 @@
+package deploy
+
+import (
+	"context"
+	"time"
+)
+
+// Restarts in a row are further and further apart.
+const (
+	firstPause = 100 * time.Millisecond
+	lastPause  = 30 * time.Second
+	longLife   = 10 * time.Second // an instance that lived so long begins anew
+)
+
+// backoff spaces restarts.
+type backoff struct{ row int } // restarts in a row
+
+// next is the pause before the next start, after the instance lived for a time.
+func (b *backoff) next(lived time.Duration) time.Duration {
+	if lived >= longLife {
+		b.row = 0
+	}
+	pause := lastPause
+	if b.row < 8 {
+		pause = firstPause << b.row
+	}
+	b.row++
+	return pause
+}
+
+// sleep tells whether the time has passed before the context ended.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-t.C:
+		return true
+	}
+}

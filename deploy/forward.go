@@ -1,0 +1,198 @@
+package deploy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"pith"
+	"pith/machine"
+)
+
+// Limits of the forwarder.
+const (
+	maxStreams  = 4096             // connections at once, of a port
+	maxSessions = 1024             // UDP clients at once, of a port
+	sessionIdle = time.Minute      // until a silent UDP client is forgotten
+	dialTime    = 10 * time.Second // to reach the instance
+)
+
+// Forward listens at ports of the host and passes on what comes to an instance.
+// A host port of 0 becomes a free one in the result.
+func Forward(ports []pith.Port, to netip.Addr, dial Dial) (opened []pith.Port, stop func(), err error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var open []io.Closer
+	var work sync.WaitGroup
+	stop = func() {
+		cancel()
+		for _, c := range open {
+			c.Close()
+		}
+		work.Wait()
+	}
+	for _, p := range ports {
+		f := forwarder{netip.AddrPortFrom(to, p.Guest).String(), dial, ctx, &work}
+		closer, at, err := f.listen(p)
+		if err != nil {
+			stop()
+			return nil, nil, pith.Errorf("%s/%s can't be published: %w", p.Host, p.Protocol, err)
+		}
+		open = append(open, closer)
+		p.Host = netip.AddrPortFrom(p.Host.Addr(), at)
+		opened = append(opened, p)
+	}
+	return opened, stop, nil
+}
+
+// forwarder passes on what comes to one port.
+type forwarder struct {
+	to   string
+	dial Dial
+	ctx  context.Context
+	work *sync.WaitGroup
+}
+
+func (f forwarder) listen(p pith.Port) (io.Closer, uint16, error) {
+	if p.Protocol == machine.UDP {
+		c, err := net.ListenUDP("udp", net.UDPAddrFromAddrPort(p.Host))
+		if err != nil {
+			return nil, 0, err
+		}
+		f.work.Go(func() { f.serveUDP(c) })
+		return c, uint16(c.LocalAddr().(*net.UDPAddr).Port), nil
+	}
+	l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(p.Host))
+	if err != nil {
+		return nil, 0, err
+	}
+	f.work.Go(func() { f.serveTCP(l) })
+	return l, uint16(l.Addr().(*net.TCPAddr).Port), nil
+}
+
+func (f forwarder) serveTCP(l *net.TCPListener) {
+	room := make(chan struct{}, maxStreams)
+	for {
+		c, err := l.AcceptTCP()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			sleep(f.ctx, 100*time.Millisecond) // out of descriptors: some come back
+			continue
+		}
+		select {
+		case room <- struct{}{}:
+			f.work.Go(func() { f.stream(c); <-room })
+		default:
+			c.Close()
+		}
+	}
+}
+
+// stream joins a connection with one to the instance. Each direction ends by
+// itself.
+func (f forwarder) stream(c *net.TCPConn) {
+	defer c.Close()
+	ctx, cancel := context.WithTimeout(f.ctx, dialTime)
+	defer cancel()
+	to, err := f.dial(ctx, "tcp", f.to)
+	if err != nil {
+		c.SetLinger(0) // the client sees a refusal, not an end
+		return
+	}
+	defer to.Close()
+	stop := context.AfterFunc(f.ctx, func() { c.Close(); to.Close() })
+	defer stop()
+	var both sync.WaitGroup
+	both.Go(func() { pass(to.(*net.TCPConn), c) })
+	both.Go(func() { pass(c, to.(*net.TCPConn)) })
+	both.Wait()
+}
+
+func pass(to, from *net.TCPConn) {
+	if _, err := io.Copy(to, from); err != nil {
+		from.Close()
+		to.Close()
+		return
+	}
+	to.CloseWrite()
+}
+
+// serveUDP gives each client a socket of its own, whose answers are the client's.
+func (f forwarder) serveUDP(c *net.UDPConn) {
+	s := sessions{forwarder: f, listener: c, of: map[netip.AddrPort]net.Conn{}}
+	packet := make([]byte, 64<<10)
+	for {
+		n, from, err := c.ReadFromUDPAddrPort(packet)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			continue // a client that is gone (ICMP)
+		}
+		if to := s.session(from); to != nil {
+			to.SetReadDeadline(time.Now().Add(sessionIdle))
+			to.Write(packet[:n]) // a datagram may be lost
+		}
+	}
+}
+
+// sessions are the clients of a UDP port.
+type sessions struct {
+	forwarder
+	listener *net.UDPConn
+
+	mu sync.Mutex
+	of map[netip.AddrPort]net.Conn
+}
+
+// session is a client's socket; nil where there is none for it.
+func (s *sessions) session(client netip.AddrPort) net.Conn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if to, ok := s.of[client]; ok {
+		return to
+	}
+	if len(s.of) >= maxSessions {
+		return nil
+	}
+	to, err := s.dial(s.ctx, "udp", s.to)
+	if err != nil {
+		return nil
+	}
+	s.of[client] = to
+	s.work.Go(func() { s.answer(client, to) })
+	return to
+}
+
+// answer passes the instance's datagrams to a client until there are none for a
+// while.
+func (s *sessions) answer(client netip.AddrPort, from net.Conn) {
+	stop := context.AfterFunc(s.ctx, func() { from.Close() })
+	defer stop()
+	defer from.Close()
+	defer func() {
+		s.mu.Lock()
+		delete(s.of, client)
+		s.mu.Unlock()
+	}()
+	from.SetReadDeadline(time.Now().Add(sessionIdle))
+	packet := make([]byte, 64<<10)
+	for {
+		n, err := from.Read(packet)
+		var timeout net.Error
+		switch {
+		case err == nil:
+			from.SetReadDeadline(time.Now().Add(sessionIdle))
+			s.listener.WriteToUDPAddrPort(packet[:n], client)
+		case errors.As(err, &timeout) && timeout.Timeout() || errors.Is(err, net.ErrClosed):
+			return
+		case !sleep(s.ctx, 10*time.Millisecond): // refused: its next datagram may not be
+			return
+		}
+	}
+}

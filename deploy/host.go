@@ -1,0 +1,77 @@
+package deploy
+
+import (
+	"net/netip"
+	"slices"
+
+	"pith"
+)
+
+// withHost gives the host an address in each network that the deployment makes
+// and where the file gives it none: the last free one. Instances are asked for
+// their health from there, and ports are forwarded. The host's end is in the
+// deployment's own namespace, which forwards nothing.
+func withHost(t pith.Topology) []pith.Network {
+	networks := slices.Clone(t.Networks)
+	for i := range networks {
+		n := &networks[i]
+		if !ownBridge(*n) {
+			continue
+		}
+		taken := addressesIn(t, n.Name)
+		n.Gateway = slices.Clone(n.Gateway)
+		for _, p := range n.Subnet {
+			if slices.ContainsFunc(n.Gateway, p.Contains) {
+				continue
+			}
+			if a := lastFree(p, taken); a.IsValid() {
+				n.Gateway = append(n.Gateway, a)
+			}
+		}
+	}
+	return networks
+}
+
+// addressesIn are the addresses of all replicas in a network.
+func addressesIn(t pith.Topology, network string) map[netip.Addr]bool {
+	taken := map[netip.Addr]bool{}
+	for _, s := range t.Services {
+		for _, l := range s.Links {
+			if l.Network != network {
+				continue
+			}
+			for _, g := range l.Gateway {
+				taken[g] = true
+			}
+			for _, p := range l.Addrs {
+				a := p.Addr()
+				for range max(s.Replicas, 1) {
+					taken[a] = true
+					a = a.Next()
+				}
+			}
+		}
+	}
+	return taken
+}
+
+// lastFree is the last address of a subnet that a machine can have and none has;
+// the zero one where there is none.
+func lastFree(p netip.Prefix, taken map[netip.Addr]bool) netip.Addr {
+	a := p.Masked().Addr()
+	host := a.BitLen() - p.Bits()
+	if host < 2 {
+		return netip.Addr{}
+	}
+	b := a.AsSlice()
+	for i := range host {
+		b[len(b)-1-i/8] |= 1 << (i % 8)
+	}
+	a, _ = netip.AddrFromSlice(b) // the broadcast address in IPv4, left free in IPv6 too
+	for a = a.Prev(); a != p.Masked().Addr(); a = a.Prev() {
+		if !taken[a] {
+			return a
+		}
+	}
+	return netip.Addr{}
+}

@@ -1,0 +1,49 @@
+package deploy
+
+import (
+	"errors"
+
+	"pith"
+)
+
+// Check refuses what a topology may say and a deployment can't do yet. It lists all
+// of it.
+func Check(t pith.Topology) error {
+	var all []error
+	say := func(format string, args ...any) { all = append(all, pith.Errorf(format, args...)) }
+	kinds, members := map[string]pith.Network{}, map[string]int{}
+	for _, n := range t.Networks {
+		kinds[n.Name] = n
+		if n.VLAN != 0 {
+			say("network %s: a deployment has no VLANs yet: leave vlan out, each network is on a bridge of its own", n.Name)
+		}
+	}
+	for _, s := range t.Services {
+		if len(s.Mounts) > 0 {
+			say("%s has volumes, which a deployment can't plug in yet", s.Name)
+		}
+		if s.Kind != pith.Unikernel {
+			say("%s: a deployment has no machines of kind %s yet, only %s", s.Name, s.Kind, pith.Unikernel)
+		}
+		var lab, host int
+		for _, l := range s.Links {
+			if n := kinds[l.Network]; ownBridge(n) {
+				lab++
+			} else if host++; n.Kind == pith.NetworkUser {
+				members[n.Name] += max(s.Replicas, 1)
+			}
+		}
+		if lab > 0 && host > 0 {
+			say("%s is in a network of the deployment and in one of the host or of driver user: a machine can't be in both yet", s.Name)
+		}
+	}
+	for _, n := range t.Networks {
+		if members[n.Name] > 1 {
+			say("network %s is of driver user, which joins no machines to one another yet: write driver: bridge (it takes root)", n.Name)
+		}
+	}
+	return errors.Join(all...)
+}
+
+// ownBridge tells whether a network is a bridge that the deployment makes.
+func ownBridge(n pith.Network) bool { return n.Kind == pith.NetworkBridge && n.Bridge == "" }
