@@ -26,7 +26,7 @@ type Topology struct {
 	Name     string    // of the deployment
 	File     string    // the pith.yaml, absolute; relative paths in it are resolved
 	Networks []Network // in the order of the file
-	Volumes  []Volume
+	Volumes  []Disk
 	Services []Service // in the order of the file
 }
 
@@ -50,8 +50,8 @@ type Network struct {
 	MTU     int            // bytes, 576 to 65535; 0: the kind's default
 }
 
-// Volume is a disk that outlives the machine it is plugged into.
-type Volume struct {
+// Disk is a volume: it outlives the machine it is plugged into.
+type Disk struct {
 	Name string
 	Size int64  // bytes; 0: the driver's default
 	Path string // where it is kept on the host; "": in Pith's own state
@@ -100,7 +100,7 @@ type ServiceLink struct {
 
 // Mount is a volume's, or a host folder's, place in a machine.
 type Mount struct {
-	Volume   string // the Volume's name; or
+	Volume   string // the Disk's name; or
 	Source   string // a folder of the host, absolute. Exactly one of the two is set
 	Target   string // absolute
 	ReadOnly bool

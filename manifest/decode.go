@@ -144,7 +144,7 @@ func (d *decoder) network(p pair) {
 }
 
 func (d *decoder) volume(p pair) {
-	v := pith.Volume{Name: p.key}
+	v := pith.Disk{Name: p.key}
 	if n := p.value.get("size"); n != nil {
 		v.Size = byteCount(n)
 	}
