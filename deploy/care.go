@@ -154,7 +154,7 @@ func (c *care) machine() (*machine.Entry, error) {
 		if e.Spec.Revision == c.Spec.Revision && (s.Status == machine.StatusRunning || c.completed(s)) {
 			return e, nil
 		}
-		if err := EndMachine(c.ctx, e); err != nil {
+		if err := c.keeper.end(c.ctx, e); err != nil {
 			return nil, err
 		}
 	}

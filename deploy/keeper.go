@@ -20,6 +20,7 @@ type Keeper struct {
 	Folder Folder
 	Store  *machine.Store
 	Start  func(*machine.Entry) error // starts a machine that was made
+	Settle func(*machine.Entry) error // takes away what a machine left whose supervisor was killed
 	Dial   Dial                       // from inside the deployment's networks
 	Log    *slog.Logger
 
@@ -95,12 +96,20 @@ func (k *Keeper) removeStrangers(ctx context.Context) error {
 		if k.wanted.Instance(e.Spec.Name) != nil {
 			continue
 		}
-		if err := EndMachine(ctx, e); err != nil {
+		if err := k.end(ctx, e); err != nil {
 			return err
 		}
 		k.Log.Info("removed", "instance", e.Spec.Name)
 	}
 	return nil
+}
+
+// end takes a machine away.
+func (k *Keeper) end(ctx context.Context, e *machine.Entry) error {
+	if err := k.Settle(e); err != nil {
+		return err
+	}
+	return EndMachine(ctx, e)
 }
 
 // begin takes care of all instances that nobody takes care of.

@@ -27,7 +27,7 @@ func InLab(s machine.Spec) bool {
 type Resolver struct {
 	Order    []*pith.Service        // of the topology's services, see manifest.Order
 	Images   map[string]*pith.Image // of each service
-	UserLink func(mac string) pith.Link
+	UserLink func(kind, mac string) pith.Link
 }
 
 // Resolve makes of a topology what is wanted of it.
@@ -47,13 +47,16 @@ func (r Resolver) Resolve(t pith.Topology) (*Wanted, error) {
 
 func (r Resolver) instance(w *Wanted, s *pith.Service, replica int) (Instance, error) {
 	i := Instance{Service: s.Name, Health: s.Health, Needs: s.Needs, Restart: s.Restart}
-	spec := machine.Spec{What: what(s), Type: machine.TypeMicroVM, Deployment: w.Name}
+	spec := machine.Spec{What: what(s), Type: machine.TypeMicroVM, Kind: string(s.Kind), Deployment: w.Name}
 	spec.Name = fmt.Sprintf("%s-%s-%d", w.Name, s.Name, replica+1)
 	spec.Image = r.Images[s.Name]
 	spec.Args, spec.Env, spec.Dir, spec.CPUs = s.Args, s.Env, s.Dir, s.CPUs
 	spec.Files = slices.Concat(s.Configs, s.Secrets)
+	if machine.Hosted(spec.Kind) {
+		spec.Files = slices.Concat(s.Files, spec.Files) // there is no image that they could be in
+	}
 	for n, l := range s.Links {
-		link, err := r.link(w, l, n, replica, spec.Name)
+		link, err := r.link(w, l, n, replica, spec)
 		if err != nil {
 			return i, err
 		}
@@ -89,10 +92,10 @@ func what(s *pith.Service) string {
 }
 
 // link is card number n of a replica. Addresses of replicas follow one another.
-func (r Resolver) link(w *Wanted, l pith.ServiceLink, n, replica int, name string) (pith.Link, error) {
+func (r Resolver) link(w *Wanted, l pith.ServiceLink, n, replica int, spec machine.Spec) (pith.Link, error) {
 	mac := l.MAC
 	if mac == "" {
-		mac = machine.MAC(name, n)
+		mac = machine.MAC(spec.Name, n)
 	}
 	at := slices.IndexFunc(w.Networks, func(x pith.Network) bool { return x.Name == l.Network })
 	if at < 0 {
@@ -100,7 +103,7 @@ func (r Resolver) link(w *Wanted, l pith.ServiceLink, n, replica int, name strin
 	}
 	network := w.Networks[at]
 	if network.Kind == pith.NetworkUser {
-		return r.UserLink(mac), nil
+		return r.UserLink(spec.Kind, mac), nil
 	}
 	link := pith.Link{Network: labPrefix + l.Network, MAC: mac, Gateway: l.Gateway}
 	if network.Bridge != "" {

@@ -22,9 +22,6 @@ func Check(t pith.Topology) error {
 		if len(s.Mounts) > 0 {
 			say("%s has volumes, which a deployment can't plug in yet", s.Name)
 		}
-		if s.Kind != pith.Unikernel {
-			say("%s: a deployment has no machines of kind %s yet, only %s", s.Name, s.Kind, pith.Unikernel)
-		}
 		var lab, host int
 		for _, l := range s.Links {
 			if n := kinds[l.Network]; ownBridge(n) {

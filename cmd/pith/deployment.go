@@ -18,7 +18,7 @@ import (
 	"pith/deploy"
 	"pith/image"
 	"pith/machine"
-	"pith/machine/qemu"
+	"pith/machine/host"
 	"pith/manifest"
 	"pith/network"
 )
@@ -122,7 +122,7 @@ func (d *deployment) runs(i deploy.Instance) bool {
 // wants makes what is wanted of a manifest, with images that are copied into a
 // folder under names that follow from their contents.
 func (a *app) wants(ctx context.Context, m *manifest.Manifest, folder string) (*deploy.Wanted, error) {
-	r := deploy.Resolver{Order: m.Order(), Images: map[string]*pith.Image{}, UserLink: qemu.UserLink}
+	r := deploy.Resolver{Order: m.Order(), Images: map[string]*pith.Image{}, UserLink: userLink}
 	for _, s := range r.Order {
 		img, err := a.serviceImage(ctx, m, s)
 		if err != nil {
@@ -132,17 +132,30 @@ func (a *app) wants(ctx context.Context, m *manifest.Manifest, folder string) (*
 			return nil, err
 		}
 	}
-	return r.Resolve(m.Topology)
+	w, err := r.Resolve(m.Topology)
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range w.Instances {
+		if err := driverOf(i.Spec.Kind, host.This()).Check(i.Spec); err != nil {
+			return nil, fmt.Errorf("service %s: %w", i.Service, err)
+		}
+	}
+	return w, nil
 }
 
 // serviceImage builds a service's image, or opens the one that it names.
 func (a *app) serviceImage(ctx context.Context, m *manifest.Manifest, s *pith.Service) (*pith.Image, error) {
+	open, build := image.Open, image.Build
+	if machine.Hosted(string(s.Kind)) {
+		open, build = image.OpenHosted, image.BuildHosted
+	}
 	if s.Image != "" {
-		return image.Open(s.Image)
+		return open(s.Image)
 	}
 	p := newProgress(a.err)
 	defer p.done()
-	return image.Build(ctx, image.Options{
+	return build(ctx, image.Options{
 		Dir: filepath.Dir(m.File), What: s.Build, Stack: s.Stack, Files: s.Files, Strip: true, Override: s.Override,
 		Progress: func(step string) { p.update(s.Name + ": " + step) },
 	})
@@ -160,7 +173,7 @@ func keepImage(img *pith.Image, service, folder string) (*pith.Image, error) {
 	if _, err := os.Stat(kept.Path); err == nil {
 		return &kept, nil
 	}
-	if err := os.WriteFile(kept.Path+".tmp", data, 0o600); err != nil {
+	if err := os.WriteFile(kept.Path+".tmp", data, 0o700); err != nil {
 		return nil, err
 	}
 	return &kept, os.Rename(kept.Path+".tmp", kept.Path)
@@ -258,6 +271,7 @@ func (d *deployment) remove(ctx context.Context) error {
 
 // endMachines ends all machines, those that others need last.
 func (d *deployment) endMachines(ctx context.Context) error {
+	settle(d.store, host.This())
 	machines, err := deploy.Machines(d.store, d.name)
 	if err != nil {
 		return err

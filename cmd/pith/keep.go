@@ -55,6 +55,7 @@ func (a *app) keep(name string, ready func()) error {
 		Folder: deploy.OpenFolder(state, name),
 		Store:  machine.OpenStore(state),
 		Start:  startSupervisor,
+		Settle: settleMachine,
 		Dial:   dialIn(name),
 		Log:    slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	}

@@ -85,3 +85,11 @@ func settle(store *machine.Store, h host.Host) {
 		}
 	}
 }
+
+// settleMachine is settle for one machine, whose failure is told.
+func settleMachine(e *machine.Entry) error {
+	if !e.Abandoned() {
+		return nil
+	}
+	return e.Settle(driverOf(e.Spec.Kind, host.This()))
+}
