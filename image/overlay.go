@@ -107,7 +107,7 @@ func hideKernel(ctx context.Context, go_ command, work string) (overlay, error) 
 		if path != "pith" {
 			continue
 		}
-		for _, folder := range []string{"abi", "kernel"} {
+		for _, folder := range []string{"abi", "ext4", "kernel"} {
 			o[filepath.Join(dir, folder, "go.mod")] = file
 		}
 	}
