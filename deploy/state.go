@@ -32,6 +32,9 @@ type InstanceState struct {
 	Error    string      `json:"error,omitempty"` // the last thing that was wrong
 }
 
+// hopeless is how many restarts an instance may need to become what is wanted.
+const hopeless = 3
+
 // Settled tells whether all of a deployment is as it should be, or why it won't.
 func (s State) Settled(w *Wanted) (bool, error) {
 	if s.Generation != w.Generation {
@@ -40,7 +43,7 @@ func (s State) Settled(w *Wanted) (bool, error) {
 	all := true
 	for _, i := range w.Instances {
 		switch x := s.Instances[i.Name()]; {
-		case x.Status == Failed || x.Status == Unhealthy:
+		case x.Status == Failed, x.Status == Unhealthy, x.Status == Restarts && x.Restarts >= hopeless:
 			return false, &InstanceError{i.Name(), x}
 		case x.Status != Healthy && x.Status != Completed:
 			all = false

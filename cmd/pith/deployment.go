@@ -25,12 +25,17 @@ import (
 
 // deploymentFlags say which deployment a command is about.
 type deploymentFlags struct {
-	file string
-	kind string
+	file    string
+	kind    string
+	instead string // of the manifest's name
 }
 
 func (f *deploymentFlags) add(c *cobra.Command) {
 	c.Flags().StringVarP(&f.file, "file", "f", "", "the manifest (default: pith.yaml in the current folder)")
+}
+
+func (f *deploymentFlags) addName(c *cobra.Command) {
+	c.Flags().StringVar(&f.instead, "name", "", "the deployment's name (default: the manifest's)")
 }
 
 func (f *deploymentFlags) addKind(c *cobra.Command) {
@@ -55,6 +60,12 @@ func (f *deploymentFlags) read(args []string) (*manifest.Manifest, error) {
 	}
 	if m.Single {
 		return nil, pith.Errorf("%s describes one program, which `pith run` starts; a deployment has services", m.File)
+	}
+	if f.instead != "" {
+		m.Name = f.instead
+	}
+	if err := machine.CheckName(m.Name); err != nil {
+		return nil, err
 	}
 	if f.kind == "" {
 		return m, nil
@@ -173,7 +184,7 @@ func keepImage(img *pith.Image, service, folder string) (*pith.Image, error) {
 	if _, err := os.Stat(kept.Path); err == nil {
 		return &kept, nil
 	}
-	if err := os.WriteFile(kept.Path+".tmp", data, 0o700); err != nil {
+	if err := os.WriteFile(kept.Path+".tmp", data, 0o755); err != nil {
 		return nil, err
 	}
 	return &kept, os.Rename(kept.Path+".tmp", kept.Path)

@@ -6,9 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"pith"
 	"pith/deploy"
-	"pith/machine"
 	"pith/network"
 )
 
@@ -82,9 +80,6 @@ func (f *deploymentFlags) name(args []string) (string, error) {
 	m, err := f.read(args)
 	if err != nil {
 		return "", err
-	}
-	if err := machine.CheckName(m.Name); err != nil {
-		return "", pith.Errorf("%w", err)
 	}
 	return m.Name, nil
 }

@@ -54,6 +54,7 @@ changes nothing.`,
 	}
 	flags.add(c)
 	flags.addKind(c)
+	flags.addName(c)
 	c.Flags().StringVarP(&format, "output", "o", "text", "text or json")
 	return c
 }
@@ -127,6 +128,7 @@ takes root.`,
 	}
 	flags.add(c)
 	flags.addKind(c)
+	flags.addName(c)
 	c.Flags().DurationVar(&limit, "timeout", 2*time.Minute, "how long the services may take to be healthy")
 	return c
 }
