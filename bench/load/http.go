@@ -34,16 +34,17 @@ func (c *client) get(deadline time.Time) error {
 	if _, err := c.conn.Write(c.request); err != nil {
 		return err
 	}
-	return readAnswer(c.in)
+	return readAnswer(c.in, io.Discard)
 }
 
-func readAnswer(in *bufio.Reader) error {
+// readAnswer writes the answer's body to body.
+func readAnswer(in *bufio.Reader, body io.Writer) error {
 	line, err := in.ReadSlice('\n')
 	if err != nil {
 		return err
 	}
 	if !bytes.HasPrefix(line, []byte("HTTP/1.1 200 ")) {
-		return fmt.Errorf("answer %q", bytes.TrimSpace(line))
+		return wrongAnswer{fmt.Errorf("answer %q", bytes.TrimSpace(line))}
 	}
 	length := -1
 	for {
@@ -66,7 +67,7 @@ func readAnswer(in *bufio.Reader) error {
 	if length < 0 {
 		return errors.New("answer without Content-Length")
 	}
-	_, err = io.CopyN(io.Discard, in, int64(length))
+	_, err = io.CopyN(body, in, int64(length))
 	return err
 }
 

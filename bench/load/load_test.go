@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -205,7 +206,7 @@ func TestReadAnswer(t *testing.T) {
 		"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n":  false,
 		"": false,
 	} {
-		err := readAnswer(bufio.NewReader(strings.NewReader(text)))
+		err := readAnswer(bufio.NewReader(strings.NewReader(text)), io.Discard)
 		if (err == nil) != good {
 			t.Errorf("%q: error %v", text, err)
 		}
@@ -215,7 +216,7 @@ func TestReadAnswer(t *testing.T) {
 func FuzzReadAnswer(f *testing.F) {
 	f.Add("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
 	f.Fuzz(func(t *testing.T, text string) {
-		if readAnswer(bufio.NewReader(strings.NewReader(text))) == nil && !strings.HasPrefix(text, "HTTP/1.1 200 ") {
+		if readAnswer(bufio.NewReader(strings.NewReader(text)), io.Discard) == nil && !strings.HasPrefix(text, "HTTP/1.1 200 ") {
 			t.Errorf("%q is a good answer", text)
 		}
 	})

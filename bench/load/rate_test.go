@@ -1,0 +1,204 @@
+package load
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/miekg/dns"
+)
+
+const testZone = `$ORIGIN example.org.
+$TTL 300
+@ SOA ns hostmaster 1 2h 30m 2w 5m
+web A 10.0.0.5
+web A 10.0.0.6
+www CNAME web
+`
+
+// testQuestions asks for the records of testZone.
+func testQuestions(t *testing.T, lines string) ([]Question, error) {
+	t.Helper()
+	zone, questions := filepath.Join(t.TempDir(), "zone"), filepath.Join(t.TempDir(), "questions")
+	for file, text := range map[string]string{zone: testZone, questions: lines} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return ReadQuestions(questions, zone)
+}
+
+func webServer(t *testing.T, handler http.HandlerFunc) Web {
+	s := httptest.NewServer(handler)
+	t.Cleanup(s.Close)
+	return Web{To: netip.MustParseAddrPort(s.Listener.Addr().String()), Path: "/", Body: []byte("right"), Conns: 4}
+}
+
+func TestWebRate(t *testing.T) {
+	w := webServer(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "right") })
+	for _, fresh := range []bool{false, true} {
+		w.Close = fresh
+		o, err := w.Rate(t.Context(), 200, 500*time.Millisecond)
+		if err != nil || o.Due != 100 || o.Answered != 100 || o.Wrong+o.Lost != 0 || o.Silent {
+			t.Errorf("fresh connections %v: %+v, error %v", fresh, o, err)
+		}
+	}
+}
+
+func TestWebRateWrong(t *testing.T) {
+	var n atomic.Int64
+	w := webServer(t, func(w http.ResponseWriter, _ *http.Request) {
+		switch n.Add(1) % 3 {
+		case 0:
+			io.WriteString(w, "wrong")
+		case 1:
+			w.WriteHeader(http.StatusServiceUnavailable)
+		default:
+			io.WriteString(w, "right")
+		}
+	})
+	o, err := w.Rate(t.Context(), 300, 500*time.Millisecond)
+	if err != nil || o.Wrong != 100 || o.Answered != 50 || o.FirstWrong == "" {
+		t.Errorf("%+v, error %v", o, err)
+	}
+}
+
+// TestWebRateStall: what was due while the server stalled has waited, though
+// each connection sent no more than one request.
+func TestWebRateStall(t *testing.T) {
+	const stall = time.Second
+	begin := time.Now()
+	w := webServer(t, func(w http.ResponseWriter, _ *http.Request) {
+		time.Sleep(time.Until(begin.Add(stall)))
+		io.WriteString(w, "right")
+	})
+	o, err := w.Rate(t.Context(), 100, 2*stall)
+	if err != nil || o.Answered != 200 {
+		t.Fatalf("%+v, error %v", o, err)
+	}
+	slow := 0
+	for _, bar := range o.Latency.Distribution() {
+		if bar.From >= (stall / 4).Microseconds() {
+			slow += int(bar.Count)
+		}
+	}
+	if slow < 50 {
+		t.Errorf("only %d answers waited for longer than %v: those that queued must count", slow, stall/4)
+	}
+}
+
+func TestWebRateSilent(t *testing.T) {
+	if testing.Short() {
+		t.Skip("waits until a server counts as silent")
+	}
+	w := webServer(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	o, err := w.Rate(t.Context(), 50, time.Minute)
+	if err != nil || !o.Silent || o.Answered != 0 || o.Lost != o.Due {
+		t.Errorf("%+v, error %v", o, err)
+	}
+}
+
+func TestWebRateInterrupted(t *testing.T) {
+	w := webServer(t, func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "right") })
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
+	o, err := w.Rate(ctx, 100, time.Minute)
+	if err == nil || o.Answered == 0 || o.Silent {
+		t.Errorf("%+v, error %v", o, err)
+	}
+}
+
+// dnsServer answers on UDP with what reply makes of a query; nil is no answer.
+func dnsServer(t *testing.T, reply func(*dns.Msg) *dns.Msg) netip.AddrPort {
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &dns.Server{PacketConn: conn, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+		if m := reply(q); m != nil {
+			w.WriteMsg(m)
+		}
+	})}
+	go s.ActivateAndServe()
+	t.Cleanup(func() { s.Shutdown() })
+	return netip.MustParseAddrPort(conn.LocalAddr().String())
+}
+
+// answer is an answer with the given records.
+func answer(q *dns.Msg, records ...string) *dns.Msg {
+	m := new(dns.Msg).SetReply(q)
+	for _, text := range records {
+		rr, err := dns.NewRR(text)
+		if err != nil {
+			panic(err)
+		}
+		m.Answer = append(m.Answer, rr)
+	}
+	return m
+}
+
+func TestDNSRate(t *testing.T) {
+	questions, err := testQuestions(t, "web.example.org A\n\n# an alias\nwww.example.org A\nnone.example.org A\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n atomic.Int64
+	to := dnsServer(t, func(q *dns.Msg) *dns.Msg {
+		switch n.Add(1) {
+		case 10:
+			return nil
+		case 20, 21:
+			return answer(q, "web.example.org. 300 A 10.0.0.7")
+		}
+		switch q.Question[0].Name {
+		case "web.example.org.":
+			return answer(q, "web.example.org. 299 A 10.0.0.6", "web.example.org. 299 A 10.0.0.5")
+		case "www.example.org.":
+			return answer(q, "www.example.org. 300 CNAME web.example.org.", "web.example.org. 300 A 10.0.0.5", "web.example.org. 300 A 10.0.0.6")
+		}
+		return new(dns.Msg).SetRcode(q, dns.RcodeNameError)
+	})
+	d := DNS{To: to, Questions: questions, Clients: 5}
+	o, err := d.Rate(t.Context(), 200, 500*time.Millisecond)
+	if err != nil || o.Due != 100 || o.Answered != 97 || o.Wrong != 2 || o.Lost != 1 {
+		t.Errorf("%+v, error %v", o, err)
+	}
+	if _, err := d.Ask(t.Context()); err != nil {
+		t.Errorf("one question: %v", err)
+	}
+}
+
+func TestDNSAskRefused(t *testing.T) {
+	questions, err := testQuestions(t, "web.example.org A")
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := dnsServer(t, func(q *dns.Msg) *dns.Msg { return new(dns.Msg).SetRcode(q, dns.RcodeRefused) })
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if _, err := (DNS{To: to, Questions: questions, Clients: 1}).Ask(ctx); err == nil || !strings.Contains(err.Error(), "REFUSED") {
+		t.Errorf("a server that refuses: %v", err)
+	}
+}
+
+func TestReadQuestionsRefuses(t *testing.T) {
+	for lines, want := range map[string]string{
+		"":                         "no question",
+		"web.example.org":          "questions:1: ",
+		"a A\nweb.example.org ZZZ": "questions:2: ",
+		"a..b A":                   "questions:1: ",
+	} {
+		if _, err := testQuestions(t, lines); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: error %v, want %q", lines, err, want)
+		}
+	}
+}
