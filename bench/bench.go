@@ -148,7 +148,7 @@ func (b *bench) round(ctx context.Context, round int, order *rand.Rand) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		b.report.add(round, t, values, hostLoad())
+		b.report.add(round, t, values, HostLoad())
 		b.say("round %d of %d: %s, %d CPUs: %s", round+1, b.Rounds, t.target.Name(), t.cpus, brief(values))
 		if err != nil {
 			b.report.fail("round %d, %s, %d CPUs: %v", round+1, t.target.Name(), t.cpus, err)
@@ -170,7 +170,7 @@ func (b *bench) visit(ctx context.Context, t turn) (values map[string]float64, e
 		return v.values, err
 	}
 	v.values[mStart] = at.Sub(v.inst.Started()).Seconds() * 1000
-	if err := b.ready(ctx, v.inst); err != nil {
+	if err := Ready(ctx, v.inst); err != nil {
 		return v.values, err
 	}
 	facts, err := v.inst.Facts()
@@ -201,7 +201,7 @@ func (b *bench) step(ctx context.Context, s step, v *visit) error {
 	}
 	if err != nil {
 		v.values = before
-		return fmt.Errorf("%s: %w%s", s.name, err, said(v.inst))
+		return fmt.Errorf("%s: %w%s", s.name, err, Said(v.inst))
 	}
 	return nil
 }
@@ -219,21 +219,21 @@ func (b *bench) first(ctx context.Context, inst Instance) (time.Time, error) {
 	}()
 	at, err := load.FirstAnswer(ctx, web(inst), b.Path)
 	if err != nil {
-		return at, fmt.Errorf("start: %w%s", err, said(inst))
+		return at, fmt.Errorf("start: %w%s", err, Said(inst))
 	}
 	return at, nil
 }
 
-// ready is for instances that want to know that they serve from now on.
-func (b *bench) ready(ctx context.Context, inst Instance) error {
+// Ready is for instances that want to know that they serve from now on.
+func Ready(ctx context.Context, inst Instance) error {
 	if r, ok := inst.(interface{ Ready(context.Context) error }); ok {
 		return r.Ready(ctx)
 	}
 	return nil
 }
 
-// said is what an instance printed, for an error.
-func said(inst Instance) string {
+// Said is what an instance printed, for an error.
+func Said(inst Instance) string {
 	c, ok := inst.(interface{ Console() string })
 	if !ok || c.Console() == "" {
 		return ""
@@ -244,7 +244,7 @@ func said(inst Instance) string {
 // sizes weighs what has to be shipped.
 func (b *bench) sizes() error {
 	for _, t := range b.Targets {
-		raw, packed, err := weigh(t.Shipped())
+		raw, packed, err := Weigh(t.Shipped())
 		if err != nil {
 			return fmt.Errorf("bench: %s: %w", t.Name(), err)
 		}
@@ -270,7 +270,7 @@ func (b *bench) memory(ctx context.Context) error {
 			b.report.fail("least memory, %s: %v", t.Name(), err)
 			continue
 		}
-		b.report.add(0, turn{t, 1}, map[string]float64{mLeastMemory: mebibytes}, hostLoad())
+		b.report.add(0, turn{t, 1}, map[string]float64{mLeastMemory: mebibytes}, HostLoad())
 	}
 	return nil
 }

@@ -117,16 +117,16 @@ func TestParseStat(t *testing.T) {
 }
 
 func TestOwnProcess(t *testing.T) {
-	if _, err := processCPU(os.Getpid()); err != nil {
+	if _, err := ProcessCPU(os.Getpid()); err != nil {
 		t.Error(err)
 	}
-	if n, err := privateMemory(os.Getpid()); err != nil || n < 1<<20 {
+	if n, err := PrivateMemory(os.Getpid()); err != nil || n < 1<<20 {
 		t.Errorf("%d bytes of private memory, error %v", n, err)
 	}
-	if n, err := wakeUps(os.Getpid(), []int{os.Getpid()}); err != nil || n < 0 {
+	if n, err := WakeUps(os.Getpid(), []int{os.Getpid()}); err != nil || n < 0 {
 		t.Errorf("%d wake-ups, error %v", n, err)
 	}
-	if _, err := processCPU(0); err == nil {
+	if _, err := ProcessCPU(0); err == nil {
 		t.Error("process 0 has a CPU time")
 	}
 }
@@ -136,11 +136,11 @@ func TestWeigh(t *testing.T) {
 	if err := os.WriteFile(file, bytes.Repeat([]byte("pith "), 10_000), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	raw, packed, err := weigh([]string{file, file})
+	raw, packed, err := Weigh([]string{file, file})
 	if err != nil || raw != 100_000 || packed <= 0 || packed > 2000 {
 		t.Errorf("%d bytes, packed %d, error %v", raw, packed, err)
 	}
-	if _, _, err := weigh([]string{file + "gone"}); err == nil {
+	if _, _, err := Weigh([]string{file + "gone"}); err == nil {
 		t.Error("a file that isn't there has a size")
 	}
 }

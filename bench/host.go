@@ -15,8 +15,8 @@ import (
 // every Linux that Go runs on).
 const ticks = 100
 
-// hostLoad is the host's load average of the last minute.
-func hostLoad() float64 {
+// HostLoad is the host's load average of the last minute.
+func HostLoad() float64 {
 	text, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
 		return -1
@@ -29,8 +29,8 @@ func hostLoad() float64 {
 	return load
 }
 
-// processCPU is the CPU time that a process has used, with all of its threads.
-func processCPU(pid int) (time.Duration, error) {
+// ProcessCPU is the CPU time that a process has used, with all of its threads.
+func ProcessCPU(pid int) (time.Duration, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, fmt.Errorf("bench: %w", err)
@@ -57,9 +57,9 @@ func parseStat(text []byte) (time.Duration, error) {
 	return time.Duration(user+system) * time.Second / ticks, nil
 }
 
-// wakeUps is how often threads of a process have begun to wait: each of these
+// WakeUps is how often threads of a process have begun to wait: each of these
 // waits ended, or will end, in a wake-up.
-func wakeUps(pid int, threads []int) (int64, error) {
+func WakeUps(pid int, threads []int) (int64, error) {
 	total := int64(0)
 	for _, id := range threads {
 		n, err := statusField(fmt.Sprintf("/proc/%d/task/%d/status", pid, id), "voluntary_ctxt_switches")
@@ -71,8 +71,8 @@ func wakeUps(pid int, threads []int) (int64, error) {
 	return total, nil
 }
 
-// privateMemory is what a process holds for itself, in bytes.
-func privateMemory(pid int) (int64, error) {
+// PrivateMemory is what a process holds for itself, in bytes.
+func PrivateMemory(pid int) (int64, error) {
 	file := fmt.Sprintf("/proc/%d/smaps_rollup", pid)
 	clean, err := statusField(file, "Private_Clean")
 	if err != nil {
@@ -102,9 +102,9 @@ func statusField(file, name string) (int64, error) {
 	return 0, fmt.Errorf("bench: no %s in %s", name, file)
 }
 
-// hostFacts describes the host for the head of a report.
-func hostFacts() []string {
-	facts := []string{fmt.Sprintf("host: %d CPUs%s, load average %.2f", runtime.NumCPU(), cpuModel(), hostLoad())}
+// HostFacts describes the host for the head of a report.
+func HostFacts() []string {
+	facts := []string{fmt.Sprintf("host: %d CPUs%s, load average %.2f", runtime.NumCPU(), cpuModel(), HostLoad())}
 	if text, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		facts = append(facts, "host kernel: "+strings.TrimSpace(string(text)))
 	}

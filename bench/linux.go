@@ -12,6 +12,7 @@ import (
 
 // Linux is the tuned Linux guest: what the others are compared with.
 type Linux struct {
+	Label string        // what the report calls it; "" is "linux"
 	Build linuxvm.Build // Program is the measured one
 	Accel string        // QEMU's -accel; "" is the driver's default
 	CPU   string        // QEMU's -cpu; "" is what suits the guest best
@@ -22,8 +23,13 @@ type Linux struct {
 	guest *linuxvm.Guest
 }
 
-// Name is "linux".
-func (t *Linux) Name() string { return "linux" }
+// Name is the label.
+func (t *Linux) Name() string {
+	if t.Label == "" {
+		return "linux"
+	}
+	return t.Label
+}
 
 // Machine is true.
 func (t *Linux) Machine() bool { return true }

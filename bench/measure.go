@@ -207,16 +207,16 @@ func measureIdle(ctx context.Context, v *visit) error {
 	seconds := end.Sub(begin).Seconds()
 	v.values[mIdleCPU] = 100 * (cpuAfter - cpu).Seconds() / seconds
 	v.values[mIdleWakeUps] = float64(wakesAfter-wakes) / seconds
-	private, err := privateMemory(pid)
+	private, err := PrivateMemory(pid)
 	v.values[mPrivate] = float64(private) / (1 << 20)
 	return err
 }
 
 func idleCounters(pid int, threads []int) (cpu time.Duration, wakes int64, at time.Time, err error) {
-	if cpu, err = processCPU(pid); err != nil {
+	if cpu, err = ProcessCPU(pid); err != nil {
 		return 0, 0, at, err
 	}
-	wakes, err = wakeUps(pid, threads)
+	wakes, err = WakeUps(pid, threads)
 	return cpu, wakes, time.Now(), err
 }
 

@@ -17,11 +17,18 @@ import (
 // of its own, reached over veth: what the hardware could do. Its CPUs are
 // limited by GOMAXPROCS, its memory is not.
 type Native struct {
-	Program string
+	Label     string // what the report calls it; "" is "native"
+	Program   string
+	Args, Env []string
 }
 
-// Name is "native".
-func (t *Native) Name() string { return "native" }
+// Name is the label.
+func (t *Native) Name() string {
+	if t.Label == "" {
+		return "native"
+	}
+	return t.Label
+}
 
 // Machine is false.
 func (t *Native) Machine() bool { return false }
@@ -43,8 +50,8 @@ func (t *Native) Shipped() []string { return []string{t.Program} }
 // Start starts the process, then gives it its network.
 func (t *Native) Start(ctx context.Context, l *lab.Lab, s Shape) (Instance, error) {
 	console := new(transcript)
-	cmd := exec.Command(t.Program)
-	cmd.Env = append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(s.CPUs))
+	cmd := exec.Command(t.Program, t.Args...)
+	cmd.Env = append(append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(s.CPUs)), t.Env...)
 	cmd.Stdout, cmd.Stderr = console, console
 	cmd.SysProcAttr = lab.OwnNetwork()
 	i := &nativeInstance{cmd: cmd, lab: l, console: console, done: make(chan struct{}), started: time.Now()}

@@ -46,7 +46,7 @@ func newReport(c *Config) *Report {
 	for _, t := range c.Targets {
 		r.Targets = append(r.Targets, t.Name())
 	}
-	r.Head = append(hostFacts(),
+	r.Head = append(HostFacts(),
 		fmt.Sprintf("%d rounds in random order (seed %d), each load %v after %v", c.Rounds, c.Seed, c.Length, c.Warmup),
 		fmt.Sprintf("memory of a machine: %d MiB", c.Memory>>20),
 		"begun: "+time.Now().UTC().Format(time.RFC3339))

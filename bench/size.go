@@ -8,8 +8,8 @@ import (
 	"github.com/ulikunitz/xz"
 )
 
-// weigh is the size of files together, as they are and compressed by xz.
-func weigh(files []string) (raw, packed int64, err error) {
+// Weigh is the size of files together, as they are and compressed by xz.
+func Weigh(files []string) (raw, packed int64, err error) {
 	for _, file := range files {
 		r, p, err := weighFile(file)
 		if err != nil {

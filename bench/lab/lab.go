@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 )
 
 // The lab's network: the loads are at host, machines behind it.
@@ -27,10 +28,15 @@ type Place struct {
 	Gateway netip.Addr   // where the loads are
 }
 
-// Lab is the network.
+// Lab is the network. Its methods may be called from several goroutines.
 type Lab struct {
-	next uint8
+	mu   sync.Mutex
+	last uint8          // the last octet that was given
+	used map[uint8]bool // last octets of places that are there
 }
+
+// Places is how many places a lab has room for.
+const Places = 253
 
 // Open makes the bridge. The process must be inside a lab (see Enter). Close
 // takes it away again.
@@ -52,7 +58,7 @@ func Open(ctx context.Context) (*Lab, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Lab{next: 1}, nil
+	return &Lab{last: 1, used: map[uint8]bool{}}, nil
 }
 
 // Close removes the bridge. Places that are still there stay, cut off.
@@ -61,7 +67,10 @@ func (l *Lab) Close(ctx context.Context) error { return ip(ctx, "link del "+brid
 // Tap makes a tap device on the bridge. queue is how many frames wait in it for
 // the machine; 0 leaves the kernel's default.
 func (l *Lab) Tap(ctx context.Context, queue int) (Place, error) {
-	p := l.place("tap")
+	p, err := l.place("tap")
+	if err != nil {
+		return p, err
+	}
 	commands := []string{
 		"tuntap add " + p.Link + " mode tap",
 		"link set " + p.Link + " master " + bridge,
@@ -69,20 +78,28 @@ func (l *Lab) Tap(ctx context.Context, queue int) (Place, error) {
 	if queue > 0 {
 		commands = append(commands, fmt.Sprintf("link set %s txqueuelen %d", p.Link, queue))
 	}
-	return p, ip(ctx, append(commands, "link set "+p.Link+" up", neighbour(p))...)
+	if err := ip(ctx, append(commands, "link set "+p.Link+" up", neighbour(p))...); err != nil {
+		l.free(p)
+		return p, err
+	}
+	return p, nil
 }
 
 // Veth makes a pair of devices: one end on the bridge, the other in the network
 // namespace of process pid, where it is configured as Place says.
 func (l *Lab) Veth(ctx context.Context, pid int) (Place, error) {
-	p := l.place("veth")
+	p, err := l.place("veth")
+	if err != nil {
+		return p, err
+	}
 	peer := p.Link + "p"
-	err := ip(ctx,
+	err = ip(ctx,
 		fmt.Sprintf("link add %s type veth peer name %s address %s netns %d", p.Link, peer, p.MAC, pid),
 		"link set "+p.Link+" master "+bridge,
 		"link set "+p.Link+" up",
 		neighbour(p))
 	if err != nil {
+		l.free(p)
 		return p, err
 	}
 	return p, within(ctx, pid,
@@ -93,7 +110,16 @@ func (l *Lab) Veth(ctx context.Context, pid int) (Place, error) {
 
 // Remove takes a place out of the network.
 func (l *Lab) Remove(ctx context.Context, p Place) error {
-	return ip(ctx, "neigh del "+p.Addr.Addr().String()+" dev "+bridge, "link del "+p.Link)
+	err := ip(ctx, "neigh del "+p.Addr.Addr().String()+" dev "+bridge, "link del "+p.Link)
+	l.free(p)
+	return err
+}
+
+// free gives a place's address back.
+func (l *Lab) free(p Place) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.used, p.Addr.Addr().As4()[3])
 }
 
 // Queue sets how many frames wait in a place's tap device for the machine.
@@ -101,21 +127,32 @@ func (l *Lab) Queue(ctx context.Context, p Place, frames int) error {
 	return ip(ctx, fmt.Sprintf("link set %s txqueuelen %d", p.Link, frames))
 }
 
-// place is the next free one. Addresses begin again after 253 places, so that
-// many must not be in use at once.
-func (l *Lab) place(kind string) Place {
-	l.next++
-	if l.next == 255 {
-		l.next = 2
+// place is the next free one. An address that was just given back is taken last,
+// so that what is still on its way to it meets nobody.
+func (l *Lab) place(kind string) (Place, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.used) == Places {
+		return Place{}, fmt.Errorf("lab: no more than %d machines have room in it", Places)
 	}
+	for {
+		l.last++
+		if l.last == 255 {
+			l.last = 2
+		}
+		if !l.used[l.last] {
+			break
+		}
+	}
+	l.used[l.last] = true
 	b := host.As4()
-	b[3] = l.next
+	b[3] = l.last
 	return Place{
-		Link:    fmt.Sprintf("pith%s%d", kind, l.next),
-		MAC:     fmt.Sprintf("52:54:00:12:34:%02x", l.next),
+		Link:    fmt.Sprintf("pith%s%d", kind, l.last),
+		MAC:     fmt.Sprintf("52:54:00:12:34:%02x", l.last),
 		Addr:    netip.PrefixFrom(netip.AddrFrom4(b), subnet.Bits()),
 		Gateway: host,
-	}
+	}, nil
 }
 
 // neighbour tells the loads' side the machine's hardware address: asking for it
