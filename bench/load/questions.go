@@ -23,10 +23,10 @@ type Question struct {
 const maxAliases = 8
 
 // ReadQuestions reads a file as dnsperf takes it, "name type" a line, and the
-// zone file (RFC 1035, section 5) that tells the right answers. Names are
-// meant from the root.
-func ReadQuestions(questions, zone string) ([]Question, error) {
-	records, err := readRecords(zone)
+// zone file (RFC 1035, section 5) of the zone origin, which tells the right
+// answers. Names of questions are meant from the root.
+func ReadQuestions(questions, origin, zone string) ([]Question, error) {
+	records, err := readRecords(origin, zone)
 	if err != nil {
 		return nil, err
 	}
@@ -59,14 +59,14 @@ type record struct {
 	kind uint16
 }
 
-func readRecords(zone string) (map[record][]dns.RR, error) {
+func readRecords(origin, zone string) (map[record][]dns.RR, error) {
 	f, err := os.Open(zone)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
 	records := map[record][]dns.RR{}
-	parser := dns.NewZoneParser(f, ".", zone)
+	parser := dns.NewZoneParser(f, dns.Fqdn(origin), zone)
 	for rr, ok := parser.Next(); ok; rr, ok = parser.Next() {
 		h := rr.Header()
 		key := record{strings.ToLower(h.Name), h.Rrtype}

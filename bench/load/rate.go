@@ -24,6 +24,7 @@ type Outcome struct {
 	Wrong    int64 // with another one
 	Lost     int64 // with none until the end and its grace
 	Elapsed  time.Duration
+	Last     time.Duration // when the last answer came, from the load's begin
 	// Latency is in microseconds, up to 60 s, of the right answers, from the
 	// time at which a request was due: what waits behind a server that stalls
 	// has waited (no coordinated omission).
@@ -81,7 +82,7 @@ func (s *score) right(d time.Duration) {
 
 // outcome adds the clients up.
 func (w *watch) outcome(scores []score, silent bool) Outcome {
-	o := Outcome{Due: w.due.Load(), Elapsed: time.Since(w.begin), Latency: newHistogram(), Silent: silent}
+	o := Outcome{Due: w.due.Load(), Elapsed: time.Since(w.begin), Latency: newHistogram(), Silent: silent, Last: time.Duration(w.answered.Load())}
 	for _, s := range scores {
 		o.Answered += s.answered
 		o.Wrong += s.wrong

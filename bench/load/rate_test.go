@@ -34,7 +34,7 @@ func testQuestions(t *testing.T, lines string) ([]Question, error) {
 			t.Fatal(err)
 		}
 	}
-	return ReadQuestions(questions, zone)
+	return ReadQuestions(questions, "example.org", zone)
 }
 
 func webServer(t *testing.T, handler http.HandlerFunc) Web {
