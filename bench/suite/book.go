@@ -2,12 +2,14 @@ package suite
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"pith"
@@ -97,10 +99,33 @@ func Create(dir string, about About) (*Book, error) {
 	return b, b.open()
 }
 
-// Resume opens a run to go on with it.
+// Resume opens a run to go on with it. What jobs that were cut off had measured
+// is left out: they are done again.
 func Resume(dir string) (*Book, error) {
 	b, err := Read(dir)
 	if err != nil {
+		return nil, err
+	}
+	done := map[job]bool{}
+	for i := range b.Records {
+		if b.Records[i].End != nil {
+			done[b.Records[i].job()] = true
+		}
+	}
+	b.Records = slices.DeleteFunc(b.Records, func(r Record) bool { return !done[r.job()] })
+	var text bytes.Buffer
+	for _, r := range b.Records {
+		line, err := json.Marshal(r)
+		if err != nil {
+			return nil, err
+		}
+		text.Write(append(line, '\n'))
+	}
+	file := filepath.Join(dir, recordsFile)
+	if err := os.WriteFile(file+".new", text.Bytes(), 0o644); err != nil {
+		return nil, err
+	}
+	if err := os.Rename(file+".new", file); err != nil {
 		return nil, err
 	}
 	return b, b.open()

@@ -1,0 +1,146 @@
+package suite
+
+import (
+	"fmt"
+	"html/template"
+	"math"
+	"slices"
+
+	"pith/bench/chart"
+	"pith/bench/stats"
+)
+
+// plot is a chart of the report.
+type plot struct {
+	Title string
+	SVG   template.HTML
+}
+
+// plots are all plots that the records give something for.
+func (b *Book) plots() []plot {
+	var all []plot
+	add := func(title string, svg template.HTML, some bool) {
+		if some {
+			all = append(all, plot{title, svg})
+		}
+	}
+	for _, measure := range []string{Web, DNS} {
+		for _, l := range []struct {
+			name string
+			of   func(*Step) float64
+		}{{"median", func(s *Step) float64 { return s.P50 }}, {"99th percentile", func(s *Step) float64 { return s.P99 }}} {
+			title := fmt.Sprintf("%s: latency, %s", measure, l.name)
+			p := &chart.Lines{Title: title, X: "offered, requests/s", Y: "ms", LogY: true, Series: b.stepSeries(measure, l.of)}
+			add(title, p.SVG(), len(p.Series) > 0)
+		}
+		title := measure + ": right answers"
+		p := &chart.Lines{Title: title, X: "offered, requests/s", Y: "answered, /s", Series: b.stepSeries(measure, (*Step).Rate)}
+		add(title, p.SVG(), len(p.Series) > 0)
+	}
+	starts := &chart.Lines{Title: "start", X: "from start to first answer, ms", Y: "share of starts", LogX: true, Series: b.startCurves()}
+	add("start: how many were how fast (ECDF)", starts.SVG(), len(starts.Series) > 0)
+	among := &chart.Lines{Title: "start among others", X: "instances", Y: "median start, ms", LogY: true, Series: b.startSeries()}
+	add("start: beside how many others", among.SVG(), len(among.Series) > 0)
+	return append(all, b.footprintPlots()...)
+}
+
+// machines are those that have records, in the order of Kinds.
+func (b *Book) machines() []string {
+	return slices.DeleteFunc(slices.Clone(Kinds), func(kind string) bool {
+		return !slices.ContainsFunc(b.Records, func(r Record) bool { return r.Machine == kind })
+	})
+}
+
+// gather sorts values by machine and x, and makes lines of the medians.
+func (b *Book) gather(each func(r *Record) (x, y float64, ok bool)) []chart.Series {
+	var all []chart.Series
+	for _, machine := range b.machines() {
+		at := map[float64][]float64{}
+		for i := range b.Records {
+			r := &b.Records[i]
+			if r.Machine != machine {
+				continue
+			}
+			if x, y, ok := each(r); ok {
+				at[x] = append(at[x], y)
+			}
+		}
+		s := chart.Series{Name: machine}
+		for x, values := range at {
+			low, high := stats.Range(values)
+			s.Points = append(s.Points, chart.Point{X: x, Y: stats.Median(values), Low: low, High: high})
+		}
+		slices.SortFunc(s.Points, func(a, b chart.Point) int { return int(math.Copysign(1, a.X-b.X)) })
+		if len(s.Points) > 0 {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+func (b *Book) stepSeries(measure string, of func(*Step) float64) []chart.Series {
+	return b.gather(func(r *Record) (x, y float64, ok bool) {
+		if r.Measure != measure || r.Step == nil || r.Step.Answered == 0 {
+			return 0, 0, false
+		}
+		return r.Step.Offered, of(r.Step), true
+	})
+}
+
+func (b *Book) startSeries() []chart.Series {
+	return b.gather(func(r *Record) (x, y float64, ok bool) {
+		if r.Begin == nil || r.Begin.Failure != "" {
+			return 0, 0, false
+		}
+		return float64(r.Guests), 1000 * r.Begin.Seconds, true
+	})
+}
+
+// startCurves are the empirical distributions of all start times.
+func (b *Book) startCurves() []chart.Series {
+	var all []chart.Series
+	for _, machine := range b.machines() {
+		var times []float64
+		for _, r := range b.Records {
+			if r.Machine == machine && r.Begin != nil && r.Begin.Failure == "" {
+				times = append(times, 1000*r.Begin.Seconds)
+			}
+		}
+		if len(times) == 0 {
+			continue
+		}
+		slices.Sort(times)
+		s := chart.Series{Name: machine, Stairs: true, Points: []chart.Point{{X: times[0], Y: 0}}}
+		for i, t := range times {
+			s.Points = append(s.Points, chart.Point{X: t, Y: float64(i+1) / float64(len(times))})
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+// footprintPlots has a plot for each unit.
+func (b *Book) footprintPlots() []plot {
+	t, machines := b.table(), b.machines()
+	var units []string
+	groups := map[string][]chart.Group{}
+	for _, q := range t.order {
+		if !slices.ContainsFunc(b.Records, func(r Record) bool { return r.Value != nil && r.Value.Name == q.Name }) {
+			continue
+		}
+		if groups[q.Unit] == nil {
+			units = append(units, q.Unit)
+		}
+		g := chart.Group{Name: q.Name}
+		for _, machine := range machines {
+			g.Values = append(g.Values, stats.Median(present(t.medians(q, machine))))
+		}
+		groups[q.Unit] = append(groups[q.Unit], g)
+	}
+	var all []plot
+	for _, unit := range units {
+		p := &chart.Bars{Title: "footprint, " + unit, Y: unit, Names: machines, Groups: groups[unit]}
+		all = append(all, plot{"footprint, " + unit, p.SVG()})
+	}
+	return all
+}

@@ -1,0 +1,111 @@
+package suite
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"pith/bench/stats"
+)
+
+// Quantity is something that was measured, of which machines are compared.
+type Quantity struct {
+	Name, Unit string
+	More       bool // more is better
+}
+
+// table holds values by quantity, machine and repeat.
+type table struct {
+	order  []Quantity // as they came
+	values map[Quantity]map[string][][]float64
+}
+
+// add keeps a value; a repeat may have several.
+func (t *table) add(q Quantity, machine string, repeat int, value float64) {
+	if t.values[q] == nil {
+		t.order = append(t.order, q)
+		t.values[q] = map[string][][]float64{}
+	}
+	repeats := t.values[q][machine]
+	for len(repeats) <= repeat {
+		repeats = append(repeats, nil)
+	}
+	repeats[repeat] = append(repeats[repeat], value)
+	t.values[q][machine] = repeats
+}
+
+// medians are the medians of the repeats, NaN where there is none.
+func (t *table) medians(q Quantity, machine string) []float64 {
+	var medians []float64
+	for _, values := range t.values[q][machine] {
+		medians = append(medians, stats.Median(values))
+	}
+	return medians
+}
+
+// all are all values.
+func (t *table) all(q Quantity, machine string) []float64 {
+	return slices.Concat(t.values[q][machine]...)
+}
+
+// present leaves out what is missing.
+func present(values []float64) []float64 {
+	return slices.DeleteFunc(slices.Clone(values), math.IsNaN)
+}
+
+// table sorts the records of a run by quantity.
+func (b *Book) table() *table {
+	t := &table{values: map[Quantity]map[string][][]float64{}}
+	for _, measure := range []string{Web, DNS} {
+		b.sustained(t, measure)
+		b.latencies(t, measure)
+	}
+	for i := range b.Records {
+		r := &b.Records[i]
+		switch {
+		case r.Begin != nil && r.Begin.Failure == "":
+			name := fmt.Sprintf("start, %d instances, %s", r.Guests, r.Begin.Phase)
+			t.add(Quantity{Name: name, Unit: "ms"}, r.Machine, r.Repeat, 1000*r.Begin.Seconds)
+		case r.Value != nil:
+			t.add(Quantity{Name: r.Value.Name, Unit: r.Value.Unit}, r.Machine, r.Repeat, r.Value.Number)
+		}
+	}
+	return t
+}
+
+// sustained is the highest rate up to which 99 of 100 were answered.
+func (b *Book) sustained(t *table, measure string) {
+	q := Quantity{measure + ", highest rate kept up", "/s", true}
+	best, lost := map[job]float64{}, map[job]bool{}
+	var jobs []job
+	for i := range b.Records {
+		r := &b.Records[i]
+		if r.Measure != measure || r.Step == nil {
+			continue
+		}
+		j := r.job()
+		if _, ok := best[j]; !ok {
+			jobs = append(jobs, j)
+			best[j] = 0
+		}
+		lost[j] = lost[j] || !r.Step.Kept()
+		if !lost[j] {
+			best[j] = r.Step.Offered
+		}
+	}
+	for _, j := range jobs {
+		t.add(q, j.Machine, j.Repeat, best[j])
+	}
+}
+
+func (b *Book) latencies(t *table, measure string) {
+	for i := range b.Records {
+		r := &b.Records[i]
+		if r.Measure != measure || r.Step == nil || r.Step.Answered == 0 {
+			continue
+		}
+		at := fmt.Sprintf("%s at %g/s, ", measure, r.Step.Offered)
+		t.add(Quantity{Name: at + "p50", Unit: "ms"}, r.Machine, r.Repeat, r.Step.P50)
+		t.add(Quantity{Name: at + "p99", Unit: "ms"}, r.Machine, r.Repeat, r.Step.P99)
+	}
+}

@@ -1,0 +1,193 @@
+package suite
+
+import (
+	_ "embed"
+	"fmt"
+	"html/template"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"pith/bench/stats"
+)
+
+//go:embed report.html
+var pageText string
+
+var reportPage = template.Must(template.New("report").Parse(pageText))
+
+// ratioRow is a line of the table of ratios.
+type ratioRow struct {
+	Quantity string
+	Cells    []ratioCell // by machine
+}
+
+type ratioCell struct{ Value, Ratio, Detail string }
+
+// WriteReport writes the CSV files and report.html, and says where that is.
+func (b *Book) WriteReport() (string, error) {
+	files, err := b.WriteCSV()
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(b.Dir, "report.html")
+	f, err := os.Create(file)
+	if err != nil {
+		return "", err
+	}
+	for i := range files {
+		files[i] = filepath.Base(files[i])
+	}
+	err = reportPage.Execute(f, map[string]any{
+		"About":      b.About,
+		"Begun":      b.About.Begun.Format("2006-01-02 15:04 MST"),
+		"Command":    shell(b.About.Config.Command),
+		"Config":     b.settings(),
+		"Machines":   b.machines(),
+		"Reference":  b.reference(),
+		"Facts":      b.facts(),
+		"Plots":      b.plots(),
+		"Ratios":     b.ratios(),
+		"Failures":   b.failures(),
+		"Unfinished": b.unfinished(),
+		"Files":      append(files, recordsFile, aboutFile),
+	})
+	if err != nil {
+		f.Close()
+		return "", err
+	}
+	return file, f.Close()
+}
+
+// shell quotes words for a shell.
+func shell(words []string) string {
+	quoted := make([]string, len(words))
+	for i, w := range words {
+		quoted[i] = w
+		if w == "" || strings.ContainsAny(w, " \t\n'\"\\$&|;<>()*?[]#~`!{}") {
+			quoted[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(quoted, " ")
+}
+
+// settings are the method's numbers.
+func (b *Book) settings() []string {
+	c := b.About.Config
+	lines := []string{
+		fmt.Sprintf("%d repeats, each in a random order of its own (seed %d)", c.Repeat, c.Seed),
+		fmt.Sprintf("an instance: %d CPUs, %d MiB; a process has the host's memory", c.CPUs, c.Memory>>20),
+	}
+	for _, m := range c.Measures {
+		switch m {
+		case Web:
+			lines = append(lines, fmt.Sprintf("web: %v; a page of %d octets, new connections %v, TLS %v", c.Web, c.Page.Size, c.Page.Close, c.Page.TLS))
+		case DNS:
+			lines = append(lines, fmt.Sprintf("dns: %v; UDP", c.DNS))
+		case Start:
+			lines = append(lines, fmt.Sprintf("start: %d to %d instances of %s by %d, one replaced every %v for %v", c.Start.From, c.Start.To, c.Start.Service, c.Start.Step, c.Start.Pace, c.Start.Time))
+		case Footprint:
+			lines = append(lines, fmt.Sprintf("footprint: %s, idle for %v, then %g requests/s for %v", c.Footprint.Service, c.Footprint.Idle, c.Footprint.Load, c.Footprint.Time))
+		}
+	}
+	return lines
+}
+
+func (r Rates) String() string {
+	return fmt.Sprintf("%g/s to %g/s by %g/s, %v each with %v between, %d clients", r.Start, r.To, r.Step, r.StepTime, r.Pause, r.Clients)
+}
+
+// reference is the machine that others are compared with.
+func (b *Book) reference() string {
+	machines := b.machines()
+	if slices.Contains(machines, LinuxVM) || len(machines) == 0 {
+		return LinuxVM
+	}
+	return machines[0]
+}
+
+// facts are what the VMMs said about themselves.
+func (b *Book) facts() []string {
+	var facts []string
+	for _, r := range b.Records {
+		if r.End == nil || r.End.Accelerator == "" {
+			continue
+		}
+		fact := fmt.Sprintf("%s: accelerator %s, CPU %s", r.Machine, r.End.Accelerator, r.End.CPU)
+		if !slices.Contains(facts, fact) {
+			facts = append(facts, fact)
+		}
+	}
+	slices.Sort(facts)
+	return facts
+}
+
+func (b *Book) failures() []string {
+	var failures []string
+	for i := range b.Records {
+		r := &b.Records[i]
+		switch {
+		case r.End != nil && r.End.Failure != "":
+			failures = append(failures, fmt.Sprintf("%v: %s", r.job(), r.End.Failure))
+		case r.End != nil && r.End.Saturated:
+			failures = append(failures, fmt.Sprintf("%v: less than half was answered twice, so the load grew no more", r.job()))
+		case r.Step != nil && r.Step.FirstWrong != "":
+			failures = append(failures, fmt.Sprintf("%v: %d wrong answers at %g/s, the first: %s", r.job(), r.Step.Wrong, r.Step.Offered, r.Step.FirstWrong))
+		}
+	}
+	return failures
+}
+
+// unfinished is how many jobs are still to do.
+func (b *Book) unfinished() int {
+	return len(slices.DeleteFunc(b.About.Config.plan(), b.has))
+}
+
+func (b *Book) ratios() []ratioRow {
+	t, machines, reference := b.table(), b.machines(), b.reference()
+	var rows []ratioRow
+	for _, q := range t.order {
+		row := ratioRow{Quantity: q.Name + ", " + q.Unit}
+		for _, machine := range machines {
+			row.Cells = append(row.Cells, t.cell(q, machine, reference))
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func (t *table) cell(q Quantity, machine, reference string) ratioCell {
+	medians := t.medians(q, machine)
+	values := present(medians)
+	if len(values) == 0 {
+		return ratioCell{Value: "–"}
+	}
+	c := ratioCell{Value: figure(stats.Median(values))}
+	if machine == reference {
+		return c
+	}
+	r := stats.Paired(medians, t.medians(q, reference))
+	if r.Rounds == 0 {
+		return c
+	}
+	c.Ratio = "× " + figure(r.Median)
+	switch {
+	case r.Rounds == 1:
+		c.Detail = "one repeat: no interval"
+	default:
+		c.Detail = figure(r.From) + "–" + figure(r.To)
+	}
+	return c
+}
+
+// figure is three significant digits, without an exponent.
+func figure(v float64) string {
+	if v == 0 || math.IsNaN(v) || math.IsInf(v, 0) {
+		return strconv.FormatFloat(v, 'f', -1, 64)
+	}
+	digits := 2 - int(math.Floor(math.Log10(math.Abs(v))))
+	return strconv.FormatFloat(v, 'f', max(0, digits), 64)
+}
