@@ -84,3 +84,27 @@ func bootstrap(values []float64) (from, to float64) {
 	}
 	return Quantile(medians, 0.025), Quantile(medians, 0.975)
 }
+
+// Unpaired is the ratio of the medians of values and references that were not
+// measured side by side, with the interval from resampling both. Its Low and
+// High are the interval's, too.
+func Unpaired(values, references []float64) Ratio {
+	ratio := Median(values) / Median(references)
+	random := rand.New(rand.NewPCG(1, 2))
+	draw := func(from []float64) float64 {
+		drawn := make([]float64, len(from))
+		for i := range drawn {
+			drawn[i] = from[random.IntN(len(from))]
+		}
+		return Median(drawn)
+	}
+	if len(values) == 0 || len(references) == 0 {
+		return Ratio{Median: math.NaN(), Low: math.NaN(), High: math.NaN(), From: math.NaN(), To: math.NaN()}
+	}
+	ratios := make([]float64, resamples)
+	for i := range ratios {
+		ratios[i] = draw(values) / draw(references)
+	}
+	from, to := Quantile(ratios, 0.025), Quantile(ratios, 0.975)
+	return Ratio{ratio, from, to, from, to, min(len(values), len(references))}
+}

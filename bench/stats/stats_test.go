@@ -65,3 +65,13 @@ func TestBootstrapIsRepeatable(t *testing.T) {
 		t.Errorf("%v to %v, then %v to %v", from, to, from2, to2)
 	}
 }
+
+func TestUnpaired(t *testing.T) {
+	r := Unpaired([]float64{20, 21, 22}, []float64{10, 10, 10, 10})
+	if r.Median != 2.1 || r.From < 2 || r.To > 2.2 || r.From > r.To {
+		t.Errorf("%+v", r)
+	}
+	if r := Unpaired(nil, []float64{1}); !math.IsNaN(r.Median) || r.Rounds != 0 {
+		t.Errorf("nothing to compare: %+v", r)
+	}
+}

@@ -41,7 +41,7 @@ func (s *suite) footprint(ctx context.Context, j job) error {
 		return err
 	}
 	t, err := s.target(ctx, s.Footprint.Service, j.Machine)
-	if err != nil || !t.Machine() {
+	if err != nil || !t.Machine() || !s.Footprint.Least {
 		return err // a process takes what it takes
 	}
 	least, err := f.least(ctx, t)

@@ -103,6 +103,7 @@ type Rest struct {
 	Idle    time.Duration
 	Load    float64 // requests per second
 	Time    time.Duration
+	Least   bool // search the least memory, too
 }
 
 // Check refuses what can't be measured.

@@ -31,8 +31,11 @@ type Step struct {
 // Rate is how many right answers came, per second.
 func (s *Step) Rate() float64 { return float64(s.Answered) / s.Seconds }
 
-// Kept reports whether the service kept up: 99 of 100 right answers.
-func (s *Step) Kept() bool { return float64(s.Answered) >= 0.99*float64(s.Due) }
+// Kept reports whether the service kept up: 99 of 100 right answers, and no more
+// than a twentieth of the step's time behind.
+func (s *Step) Kept() bool {
+	return float64(s.Answered) >= 0.99*float64(s.Due) && s.Rate() >= 0.95*s.Offered
+}
 
 func newStep(run int, offered float64, length time.Duration, o load.Outcome) (*Step, error) {
 	h := o.Latency

@@ -82,10 +82,10 @@ WHAT is a directory, a package path, a module@version, or an image file.`,
 	}
 	root.AddCommand(
 		a.buildCommand(), a.runCommand(), a.devCommand(), a.testCommand(), a.superviseCommand(),
-		a.psCommand(), a.statsCommand(), a.topCommand(), a.profileCommand(), a.logsCommand(), a.stopCommand(), a.rmCommand(),
-		a.debugCommand(), a.doctorCommand(), a.firewallCommand(), a.versionCommand(),
-		a.configCommand(), a.schemaCommand(), a.volumeCommand(),
-		a.planCommand(), a.upCommand(), a.downCommand(), a.keepCommand(),
+		a.psCommand(), a.statsCommand(), a.topCommand(), a.profileCommand(), a.logsCommand(),
+		a.stopCommand(), a.rmCommand(), a.debugCommand(), a.doctorCommand(), a.firewallCommand(),
+		a.versionCommand(), a.configCommand(), a.schemaCommand(), a.volumeCommand(), a.planCommand(),
+		a.upCommand(), a.downCommand(), a.keepCommand(), a.benchCommand(),
 	)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root

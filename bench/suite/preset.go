@@ -1,0 +1,43 @@
+package suite
+
+import (
+	"time"
+
+	"pith"
+)
+
+// Default is what is measured unless something else is said.
+func Default() Config {
+	return Config{
+		Machines: Kinds, Repeat: 3, Seed: 1, CPUs: 1, Memory: 256 << 20,
+		Web:       Rates{Start: 100, Step: 300, To: 3100, StepTime: 10 * time.Second, Pause: time.Second, Clients: 100},
+		DNS:       Rates{Start: 100, Step: 300, To: 3100, StepTime: 10 * time.Second, Pause: time.Second, Clients: 100},
+		Page:      Page{Size: 256},
+		Start:     Churn{Service: Web, From: 10, To: 40, Step: 10, Pace: time.Second, Time: 30 * time.Second},
+		Footprint: Rest{Service: Web, Idle: 10 * time.Second, Load: 100, Time: 5 * time.Second, Least: true},
+	}
+}
+
+// Preset is everything, in a size that has a name: quick takes less than ten
+// minutes on two cores, paper has the original report's steps and times, and
+// takes more than a day.
+func Preset(name string) (Config, error) {
+	c := Default()
+	c.Measures = []string{Web, DNS, Start, Footprint}
+	switch name {
+	case "quick":
+		c.Web = Rates{Start: 300, Step: 600, To: 1500, StepTime: 2 * time.Second, Clients: 50}
+		c.DNS = c.Web
+		c.Start = Churn{Service: Web, From: 4, To: 4, Step: 1, Pace: time.Second, Time: 8 * time.Second}
+		c.Footprint = Rest{Service: Web, Idle: 3 * time.Second, Load: 100, Time: 2 * time.Second}
+	case "paper":
+		c.Repeat, c.Memory = 1, 128<<20
+		c.Web = Rates{Start: 100, Step: 100, To: 3000, StepTime: 5 * time.Minute, Pause: 30 * time.Second, Clients: 100}
+		c.DNS = c.Web
+		c.DNS.To = 2700
+		c.Start = Churn{Service: Web, From: 10, To: 140, Step: 10, Pace: 5 * time.Second, Time: 20 * time.Minute}
+	default:
+		return c, pith.Errorf("--preset %s: there are quick and paper", name)
+	}
+	return c, nil
+}
