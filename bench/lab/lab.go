@@ -20,6 +20,10 @@ var (
 
 const bridge = "pithlab0"
 
+// hostMAC is the bridge's. Without one of its own it would take a machine's, and
+// another one when that machine goes, and forget all neighbours each time.
+const hostMAC = "52:54:00:12:34:01"
+
 // Place is where one machine is in the network: a card and its address.
 type Place struct {
 	Link    string       // a tap device; for the native reference a veth
@@ -52,7 +56,7 @@ func Open(ctx context.Context) (*Lab, error) {
 	}
 	err := ip(ctx,
 		"link set lo up",
-		"link add "+bridge+" type bridge",
+		"link add "+bridge+" address "+hostMAC+" type bridge",
 		"addr add "+netip.PrefixFrom(host, subnet.Bits()).String()+" dev "+bridge,
 		"link set "+bridge+" up")
 	if err != nil {

@@ -193,7 +193,7 @@ func (f figures) serves(ctx context.Context, t bench.Target, mebibytes int) (ok 
 		case <-alive.Done():
 		}
 	}()
-	c, err := f.client(f.Footprint.Service, inst.Addr(), 10)
+	c, err := f.connect(f.Footprint.Service, inst.Addr(), 10)
 	if err != nil {
 		return false, err
 	}

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"strings"
 	"time"
@@ -237,7 +238,10 @@ func (c *Config) plan() []job {
 
 // length is about how long a job takes.
 func (c *Config) length(j job) time.Duration {
-	const start = 5 * time.Second
+	const (
+		start  = 5 * time.Second
+		search = time.Minute // for the least memory
+	)
 	switch j.Measure {
 	case Web:
 		return start + c.Web.length()
@@ -246,7 +250,11 @@ func (c *Config) length(j job) time.Duration {
 	case Start:
 		return c.Start.Time + time.Duration(j.Guests)*time.Second
 	default:
-		return 2*start + c.Footprint.Idle + c.Footprint.Time
+		length := 2*start + c.Footprint.Idle + c.Footprint.Time
+		if c.Footprint.Least && j.Machine != Process {
+			length += search
+		}
+		return length
 	}
 }
 
@@ -262,6 +270,7 @@ type suite struct {
 	lab     *lab.Lab
 	book    *Book
 	targets map[string]bench.Target // by service and kind
+	connect func(service string, to netip.Addr, clients int) (client, error)
 }
 
 // Run measures all that book does not have yet. It must run inside a lab. When
@@ -275,18 +284,24 @@ func Run(ctx context.Context, c Config, kit *Kit, book *Book) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, l.Close(context.WithoutCancel(ctx))) }()
-	s := &suite{c, kit, l, book, map[string]bench.Target{}}
-	jobs := slices.DeleteFunc(c.plan(), book.has)
+	s := &suite{Config: c, kit: kit, lab: l, book: book, targets: map[string]bench.Target{}}
+	s.connect = s.client
+	return s.run(ctx)
+}
+
+// run does all that the book does not have.
+func (s *suite) run(ctx context.Context) error {
+	jobs := slices.DeleteFunc(s.plan(), s.book.has)
 	left := time.Duration(0)
 	for _, j := range jobs {
-		left += c.length(j)
+		left += s.length(j)
 	}
 	for n, j := range jobs {
 		s.say("%d of %d: %v; at most about %v left", n+1, len(jobs), j, left.Round(time.Second))
 		if err := s.do(ctx, j); err != nil {
 			return err
 		}
-		left -= c.length(j)
+		left -= s.length(j)
 	}
 	return nil
 }
@@ -294,7 +309,9 @@ func Run(ctx context.Context, c Config, kit *Kit, book *Book) (err error) {
 // do does one job. Its own failure is a record; an error ends all.
 func (s *suite) do(ctx context.Context, j job) error {
 	if j.Measure == Start && s.book.failedBelow(j) {
-		return s.book.add(j, Record{End: &End{Failure: "not tried: a smaller number has failed"}})
+		const why = "not tried: a smaller number has failed"
+		s.say("  %s", why)
+		return s.book.add(j, Record{End: &End{Failure: why}})
 	}
 	end, err := s.measure(ctx, j)
 	if ctx.Err() != nil {

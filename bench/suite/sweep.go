@@ -94,7 +94,7 @@ func (s *suite) start(ctx context.Context, service, kind string, clients int) (*
 
 // await waits for the first right answer.
 func (s *suite) await(v *visit, service string, clients int) (err error) {
-	if v.client, err = s.client(service, v.Addr(), clients); err != nil {
+	if v.client, err = s.connect(service, v.Addr(), clients); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(v.ctx, patience)
