@@ -266,9 +266,8 @@ func (c *checker) reserved() {
 		c.visit(number)
 		c.found[number].links = in.links()
 	}
-	if c.f.s.orphans != 0 {
-		c.visit(c.f.s.orphans)
-		c.found[c.f.s.orphans].links = 1
+	if number := c.f.s.orphans; number != 0 && c.found[number] == nil && c.visit(number) != nil {
+		c.found[number].links = 1
 	}
 }
 

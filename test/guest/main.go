@@ -62,6 +62,7 @@ var programs = map[string]func(){
 	"zero":      func() { fmt.Println(*(*byte)(unsafe.Pointer(uintptr(len(os.Args))))) },
 	"packed":    packed,
 	"crash":     crash,
+	"volume":    useVolume,
 }
 
 func main() {

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// useVolume looks at /data, writes to it, and says what came of it.
+func useVolume() {
+	old, err := os.ReadFile("/data/dir/file")
+	fmt.Printf("found %q, missing %v\n", old, errors.Is(err, fs.ErrNotExist))
+	err = os.MkdirAll("/data/dir", 0o700)
+	fmt.Println("read-only", errors.Is(err, syscall.EROFS) || errors.Is(os.WriteFile("/data/x", nil, 0o600), syscall.EROFS))
+	if len(os.Args) > 2 {
+		return
+	}
+	f, err := os.OpenFile("/data/dir/file", os.O_RDWR|os.O_CREATE|os.O_APPEND|os.O_SYNC, 0o640)
+	check(err)
+	_, err = f.WriteString("word ")
+	check(err)
+	check(f.Sync())
+	check(os.Symlink("dir/file", "/data/link"+fmt.Sprint(len(old))))
+	check(os.Link("/data/dir/file", "/data/other"+fmt.Sprint(len(old))))
+	m, err := syscall.Mmap(int(f.Fd()), 0, 5, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+	check(err)
+	copy(m, "WORD ")
+	check(syscall.Munmap(m))
+	check(os.Remove("/data/dir/file")) // open, and with another name
+	check(os.Rename("/data/other"+fmt.Sprint(len(old)), "/data/dir/file"))
+	var st syscall.Statfs_t
+	check(syscall.Statfs("/data", &st))
+	fmt.Printf("type %#x, size %d MiB\n", st.Type, int64(st.Blocks)*st.Bsize>>20)
+	fmt.Println("last") // not synced: written at the end
+	check(os.WriteFile("/data/unsynced", []byte("kept"), 0o600))
+}
