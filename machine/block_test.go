@@ -64,3 +64,12 @@ func TestBlock(t *testing.T) {
 		t.Errorf("the clock says %d, want %d", ns, now.UnixNano())
 	}
 }
+
+func TestMountWords(t *testing.T) {
+	if got := mountWords(Disk{Serial: "pith-0"}, "/a b"); got != "serial=pith-0 type=ext4 at=/a b" {
+		t.Error(got)
+	}
+	if got := mountWords(Disk{Serial: "pith-1", ReadOnly: true}, "/c"); got != "serial=pith-1 type=ext4 ro at=/c" {
+		t.Error(got)
+	}
+}

@@ -188,3 +188,22 @@ func TestFences(t *testing.T) {
 		}
 	}
 }
+
+// TestDisks: flushes reach the host's disk, and nothing else waits for it.
+func TestDisks(t *testing.T) {
+	for board, device := range map[string]string{machine.TypeMicroVM: "virtio-blk-device", machine.TypeQ35: "virtio-blk-pci,disable-legacy=on"} {
+		c := testCommand(board)
+		c.launch.Disks = []machine.Disk{{Path: "/v/a,b.img", Serial: "pith-0"}, {Path: "/v/c.img", Serial: "pith-1", ReadOnly: true}}
+		args := c.args()
+		want := []string{
+			"if=none,id=disk0,format=raw,cache=writeback,discard=unmap,file=/v/a,,b.img",
+			"if=none,id=disk1,format=raw,cache=writeback,discard=unmap,file=/v/c.img,read-only=on",
+		}
+		if got := after(args, "-drive"); !slices.Equal(got, want) {
+			t.Errorf("%s: drives %q", board, got)
+		}
+		if got := after(args, "-device"); !slices.Contains(got, device+",drive=disk1,serial=pith-1") {
+			t.Errorf("%s: devices %q", board, got)
+		}
+	}
+}

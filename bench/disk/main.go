@@ -1,0 +1,99 @@
+// Command disk measures files on a folder: it is the same program in a machine, in
+// the Linux guest and on the host. Usage: disk FOLDER. It prints one line for each
+// measure, NAME VALUE UNIT, of the best of three rounds.
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+const (
+	rounds  = 3
+	block   = 4096
+	synced  = 300      // appends with fsync
+	renamed = 100      // small files made, synced and renamed
+	large   = 64 << 20 // bytes written and read in sequence
+	piece   = 1 << 20
+)
+
+func main() {
+	if len(os.Args) != 2 {
+		fmt.Fprintln(os.Stderr, "usage: disk FOLDER")
+		os.Exit(2)
+	}
+	dir := os.Args[1]
+	report("append+fsync", "ops/s", func() float64 { return rate(synced, func() { appendSynced(dir) }) })
+	report("replace", "ops/s", func() float64 { return rate(renamed, func() { replace(dir) }) })
+	report("write", "MB/s", func() float64 { return rate(large/1e6, func() { writeLarge(dir) }) })
+	report("read", "MB/s", func() float64 { return rate(large/1e6, func() { readLarge(dir) }) })
+}
+
+func report(name, unit string, measure func() float64) {
+	best := 0.0
+	for range rounds {
+		best = max(best, measure())
+	}
+	fmt.Printf("%s %.1f %s\n", name, best, unit)
+}
+
+func rate(n float64, f func()) float64 {
+	begin := time.Now()
+	f()
+	return n / time.Since(begin).Seconds()
+}
+
+func check(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "disk:", err)
+		os.Exit(1)
+	}
+}
+
+func appendSynced(dir string) {
+	f, err := os.Create(filepath.Join(dir, "appended"))
+	check(err)
+	defer f.Close()
+	for range synced {
+		_, err := f.Write(make([]byte, block))
+		check(err)
+		check(f.Sync())
+	}
+}
+
+func replace(dir string) {
+	for range renamed {
+		f, err := os.Create(filepath.Join(dir, "new"))
+		check(err)
+		_, err = f.Write(make([]byte, block))
+		check(err)
+		check(f.Sync())
+		check(f.Close())
+		check(os.Rename(f.Name(), filepath.Join(dir, "current")))
+	}
+}
+
+func writeLarge(dir string) {
+	f, err := os.Create(filepath.Join(dir, "large"))
+	check(err)
+	defer f.Close()
+	b := make([]byte, piece)
+	for range large / piece {
+		_, err := f.Write(b)
+		check(err)
+	}
+	check(f.Sync())
+}
+
+func readLarge(dir string) {
+	f, err := os.Open(filepath.Join(dir, "large"))
+	check(err)
+	defer f.Close()
+	b := make([]byte, piece)
+	for range large / piece {
+		_, err := f.Read(b)
+		check(err)
+	}
+}
