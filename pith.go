@@ -77,7 +77,7 @@ type Machine struct {
 	Files  []File // copied into the machine when it starts
 	Dir    string // the program's working directory, absolute; "" is "/"
 
-	Volumes []Mount // persistent storage, by Mount.Volume
+	Mounts []Mount // volumes
 }
 
 // File is a file or folder of the host that a machine gets a copy of.

@@ -32,7 +32,7 @@ func Block(l Launch, now time.Time) ([]byte, error) {
 		b = abi.Record(b, abi.RecordDir, []byte(dir))
 	}
 	for i, disk := range l.Disks {
-		b = abi.Record(b, abi.RecordMount, []byte(mountWords(disk, l.Spec.Volumes[i].Target)))
+		b = abi.Record(b, abi.RecordMount, []byte(mountWords(disk, l.Spec.Mounts[i].Target)))
 	}
 	b, err := appendFiles(b, l.Spec.Files)
 	if err != nil {

@@ -48,7 +48,7 @@ type Running interface {
 type Launch struct {
 	Spec  Spec
 	Cards []Card
-	Disks []Disk // of Spec.Volumes, in their order
+	Disks []Disk // of Spec.Mounts, in their order
 	// Dir is a private folder that exists; the driver's files go there and
 	// are removed with it.
 	Dir string

@@ -259,7 +259,7 @@ func (f *runFlags) spec(args []string) (machine.Spec, error) {
 		if err != nil {
 			return s, err
 		}
-		s.Volumes = append(s.Volumes, v)
+		s.Mounts = append(s.Mounts, v)
 	}
 	if f.window != (machine.Window{}) {
 		s.Env = terminalEnv()

@@ -23,7 +23,7 @@ func openVolumes(entry *machine.Entry) (disks []machine.Disk, unlock func(), err
 			v.Close()
 		}
 	}
-	for i, want := range entry.Spec.Volumes {
+	for i, want := range entry.Spec.Mounts {
 		v, err := store.Use(want)
 		if err != nil {
 			unlock()
