@@ -86,7 +86,7 @@ func TestCPIOCommandReadsIt(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-	const want = "dev\ndev/console\nproc\nsys\ntmp\nmodules\ninit\napp\nmodules/00-virtio.ko\n"
+	const want = "dev\ndev/console\nproc\nsys\ntmp\ndata\nmodules\ninit\napp\nmodules/00-virtio.ko\n"
 	if string(out) != want {
 		t.Errorf("cpio lists %q, want %q", out, want)
 	}

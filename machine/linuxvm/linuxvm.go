@@ -39,6 +39,7 @@ type Options struct {
 	Addr    netip.Prefix // of the guest's card, IPv4
 	Gateway netip.Addr   // IPv4; the zero value is none
 	Taps    []string     // further taps, for cards that the program configures
+	Disk    string       // file of a raw disk with ext4, mounted at /data; "" is none
 	Kernel  []string     // further words of the kernel command line
 	Console io.Writer    // what the guest prints; nil drops it
 }
@@ -97,6 +98,9 @@ func (o *Options) commandLine(tsc int64) (string, error) {
 	}
 	if o.Tap != "" && o.Gateway.IsValid() {
 		words = append(words, "PITH_GATEWAY="+o.Gateway.String())
+	}
+	if o.Disk != "" {
+		words = append(words, "PITH_DISK=/data")
 	}
 	words = append(words, o.Env...)
 	words = append(words, "--")

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -84,6 +85,11 @@ func (g *Guest) arguments(o *Options) ([]string, error) {
 		args = append(args,
 			"-netdev", "tap,id="+id+",ifname="+tap+",script=no,downscript=no,vhost=off",
 			"-device", fmt.Sprintf("virtio-net-device,netdev=%s,mac=52:54:00:12:35:%02x", id, i+1))
+	}
+	if o.Disk != "" { // cached as Pith's own machines have it
+		args = append(args,
+			"-drive", "if=none,id=disk,format=raw,cache=writeback,file="+strings.ReplaceAll(o.Disk, ",", ",,"),
+			"-device", "virtio-blk-device,drive=disk")
 	}
 	return args, nil
 }

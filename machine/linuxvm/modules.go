@@ -16,6 +16,10 @@ import (
 // of the microvm machine are MMIO ones, announced by ACPI.
 var cardModules = []string{"virtio_mmio", "virtio_net"}
 
+// diskModules are those for a disk and its file system. The last one is the
+// checksum that ext4 asks the kernel for by name.
+var diskModules = []string{"virtio_blk", "ext4", "crc32c_generic"}
+
 // signature begins at the end of a signed module (the kernel's
 // include/linux/module_signature.h).
 const signature = "~Module signature appended~\n"

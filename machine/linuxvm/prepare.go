@@ -37,6 +37,7 @@ type Build struct {
 	Program  string       // a static linux/amd64 executable
 	Files    []pith.File  // copied into the RAM disk
 	Ports    bool         // the guest can have virtio-serial ports
+	Disk     bool         // it will have Options.Disk
 	Cache    string       // where to keep what was made; "" is in the user's cache
 	Progress func(string) // is told, a line at a time, what is done; nil is silent
 }
@@ -134,6 +135,9 @@ func (b *Build) ramDisk(ctx context.Context, release string) (string, error) {
 	if b.Ports {
 		wanted = append(wanted, "virtio_console")
 	}
+	if b.Disk {
+		wanted = append(wanted, diskModules...)
+	}
 	modules, err := tree.load(wanted...)
 	if err != nil {
 		return "", err
@@ -171,6 +175,7 @@ func entries(init, program []byte, modules []module) []entry {
 		{Name: "proc", Mode: modeFolder},
 		{Name: "sys", Mode: modeFolder},
 		{Name: "tmp", Mode: modeFolder},
+		{Name: "data", Mode: modeFolder},
 		{Name: "modules", Mode: modeFolder},
 		{Name: "init", Mode: modeProg, Data: init},
 		{Name: "app", Mode: modeProg, Data: program},

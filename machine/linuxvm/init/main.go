@@ -30,6 +30,9 @@ func main() {
 	if addr := os.Getenv("PITH_ADDR"); addr != "" {
 		configure("eth0", addr, os.Getenv("PITH_GATEWAY"))
 	}
+	if at := os.Getenv("PITH_DISK"); at != "" {
+		die("mount of "+at, syscall.Mount("/dev/vda", at, "ext4", 0, ""))
+	}
 	args := append([]string{program}, os.Args[1:]...)
 	die("start of "+program, syscall.Exec(program, args, environment()))
 }
