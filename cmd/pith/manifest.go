@@ -55,7 +55,7 @@ func (f *runFlags) obey(s *machine.Spec, service *pith.Service) error {
 		if m.Volume == "" {
 			return pith.Errorf("%s: a folder of the host can't be a volume: give the machine a copy of %s by files", service.Name, m.Source)
 		}
-		s.Volumes = append(s.Volumes, m)
+		s.Mounts = append(s.Mounts, m)
 	}
 	if machine.Hosted(s.Kind) {
 		f.adopt(s, service)
