@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"fmt"
 	"time"
 
 	"pith"
@@ -61,6 +62,9 @@ type InstanceError struct {
 // Error is one sentence.
 func (e *InstanceError) Error() string {
 	s := e.Name + " is " + string(e.State.Status)
+	if e.State.Status == Restarts {
+		s = fmt.Sprintf("%s ended %d times", e.Name, e.State.Restarts+1)
+	}
 	if e.State.Error != "" {
 		s += ": " + e.State.Error
 	}

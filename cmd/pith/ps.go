@@ -36,6 +36,11 @@ type listed struct {
 	Created  time.Time `json:"created"`
 	Started  time.Time `json:"started,omitzero"`
 	Ended    time.Time `json:"ended,omitzero"`
+
+	Deployment string `json:"deployment,omitempty"` // that it is an instance of
+	Service    string `json:"service,omitempty"`
+	Health     string `json:"health,omitempty"` // as the deployment's keeper knows it
+	Restarts   int    `json:"restarts,omitempty"`
 }
 
 func (a *app) psCommand() *cobra.Command {
@@ -84,6 +89,7 @@ func listMachines(all bool) ([]listed, error) {
 			list = append(list, l)
 		}
 	}
+	addHealth(store.Dir(), list)
 	return list, nil
 }
 
@@ -93,7 +99,7 @@ func describe(e *machine.Entry) listed {
 		Name: e.Spec.Name, What: e.Spec.What, Machine: cmp.Or(e.Spec.Kind, machine.KindUnikernel), Status: s.Status, Error: s.Error,
 		Type: e.Spec.Type, Args: e.Spec.Argv(), Env: append([]string{}, e.Spec.Environ()...), Dir: e.Spec.Dir,
 		CPUs: e.Spec.CPUs, Memory: e.Spec.Memory, Ports: []string{}, Networks: []string{}, Remove: e.Spec.Remove,
-		Created: e.Spec.Created, Started: s.Started, Ended: s.Ended,
+		Created: e.Spec.Created, Started: s.Started, Ended: s.Ended, Deployment: e.Spec.Deployment,
 	}
 	for _, p := range e.Spec.Ports {
 		l.Ports = append(l.Ports, machine.FormatPort(p))
@@ -134,7 +140,11 @@ func (a *app) showMachines(list []listed, now time.Time) error {
 func status(l listed, now time.Time) string {
 	switch l.Status {
 	case machine.StatusRunning:
-		return "up " + age(now.Sub(l.Started))
+		up := "up " + age(now.Sub(l.Started))
+		if l.Health != "" {
+			up += ", " + l.Health
+		}
+		return up
 	case machine.StatusExited:
 		if l.Ended.IsZero() {
 			return fmt.Sprintf("exited (%d)", *l.ExitCode)
