@@ -19,6 +19,8 @@ func (a *app) firewallCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "firewall",
 		Short: "Check rules in nftables' syntax, and explain what they do to a packet",
+		Example: `  pith firewall check rules.nft
+  pith firewall explain rules.nft iif eth0 ip saddr 192.0.2.1 ip daddr 10.0.0.5 tcp dport 80`,
 	}
 	cmd.AddCommand(a.firewallCheck(), a.firewallExplain())
 	return cmd
