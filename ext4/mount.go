@@ -192,11 +192,16 @@ func (f *FS) startJournal(next uint32) error {
 	next = max(next, 1)
 	j.head, j.done = j.first, next-1
 	j.running = newTransaction(next)
+	f.generation = uint32(f.clock().UnixNano())
+	// In this order: a log that holds something must never be on the device
+	// without the mark that it is needed.
+	if err := f.markInUse(true); err != nil {
+		return err
+	}
 	if errno := f.storeLogSuper(j.head, next); errno != 0 {
 		return errors.New("its journal can't be written")
 	}
-	f.generation = uint32(f.clock().UnixNano())
-	return f.markInUse(true)
+	return nil
 }
 
 // markInUse says in the superblock that the journal is needed, or not any more.

@@ -255,8 +255,14 @@ func cutRun(t *testing.T, r *rand.Rand, cuts int) (tried, judged int) {
 	}
 	for range cuts {
 		at := r.IntN(len(dev.log) + 1)
+		if r.IntN(20) == 0 { // mounting and unmounting are few writes
+			at = r.IntN(10)
+		}
+		if r.IntN(20) == 0 {
+			at = len(dev.log) - r.IntN(10)
+		}
 		d, p := cut(start, dev.log[:at], r)
-		judged += survived(t, d, p, r)
+		judged += survived(t, d, p, r, at < 10 || at > len(dev.log)-10)
 		tried++
 		if t.Failed() {
 			t.Logf("after write %d of %d", at, len(dev.log))
@@ -289,12 +295,12 @@ func cut(start *tape, log []write, r *rand.Rand) (*tape, *promise) {
 }
 
 // survived looks at what is left.
-func survived(t *testing.T, d *tape, p *promise, r *rand.Rand) (judged int) {
+func survived(t *testing.T, d *tape, p *promise, r *rand.Rand, special bool) (judged int) {
 	t.Helper()
 	for _, problem := range Check(d) {
 		t.Errorf("check: %s", problem)
 	}
-	if r.IntN(50) == 0 && !t.Failed() {
+	if (special && r.IntN(3) == 0 || r.IntN(50) == 0) && !t.Failed() {
 		judgeTape(t, d)
 		judged = 1
 	}
