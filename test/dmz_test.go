@@ -313,7 +313,7 @@ func TestDMZ(t *testing.T) {
 	}
 
 	for _, service := range []string{"web", "firewall"} {
-		name := d.name + "-" + service + "-1"
+		name, pids := d.name+"-"+service+"-1", d.pids()
 		if err := syscall.Kill(pids[name], syscall.SIGKILL); err != nil {
 			t.Fatalf("kill %s (%d): %v", name, pids[name], err)
 		}

@@ -85,7 +85,7 @@ WHAT is a directory, a package path, a module@version, or an image file.`,
 		a.psCommand(), a.statsCommand(), a.topCommand(), a.profileCommand(), a.logsCommand(),
 		a.stopCommand(), a.rmCommand(), a.debugCommand(), a.doctorCommand(), a.firewallCommand(),
 		a.versionCommand(), a.configCommand(), a.schemaCommand(), a.volumeCommand(), a.planCommand(),
-		a.upCommand(), a.downCommand(), a.keepCommand(), a.benchCommand(),
+		a.upCommand(), a.downCommand(), a.graphCommand(), a.keepCommand(), a.benchCommand(),
 	)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
