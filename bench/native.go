@@ -89,8 +89,10 @@ func (i *nativeInstance) Console() string       { return i.console.String() }
 func (i *nativeInstance) Facts() (Facts, error) { return Facts{"none", "host"}, nil }
 
 // Threads is every thread of the process.
-func (i *nativeInstance) Threads() ([]int, error) {
-	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", i.PID()))
+func (i *nativeInstance) Threads() ([]int, error) { return threads(i.PID()) }
+
+func threads(pid int) ([]int, error) {
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
 	if err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}

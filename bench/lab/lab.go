@@ -26,7 +26,8 @@ const hostMAC = "52:54:00:12:34:01"
 
 // Place is where one machine is in the network: a card and its address.
 type Place struct {
-	Link    string       // a tap device; for the native reference a veth
+	Link    string       // a tap device; for the native reference a veth; "" is whoever joins the bridge
+	Bridge  string       // the lab's
 	MAC     string       // for the machine's card
 	Addr    netip.Prefix // for the machine's card
 	Gateway netip.Addr   // where the loads are
@@ -112,9 +113,27 @@ func (l *Lab) Veth(ctx context.Context, pid int) (Place, error) {
 		"link set "+peer+" up")
 }
 
+// Reserve gives an address to a machine that joins the bridge by itself.
+func (l *Lab) Reserve(ctx context.Context) (Place, error) {
+	p, err := l.place("")
+	if err != nil {
+		return p, err
+	}
+	p.Link = ""
+	if err := ip(ctx, neighbour(p)); err != nil {
+		l.free(p)
+		return p, err
+	}
+	return p, nil
+}
+
 // Remove takes a place out of the network.
 func (l *Lab) Remove(ctx context.Context, p Place) error {
-	err := ip(ctx, "neigh del "+p.Addr.Addr().String()+" dev "+bridge, "link del "+p.Link)
+	commands := []string{"neigh del " + p.Addr.Addr().String() + " dev " + bridge}
+	if p.Link != "" {
+		commands = append(commands, "link del "+p.Link)
+	}
+	err := ip(ctx, commands...)
 	l.free(p)
 	return err
 }
@@ -153,6 +172,7 @@ func (l *Lab) place(kind string) (Place, error) {
 	b[3] = l.last
 	return Place{
 		Link:    fmt.Sprintf("pith%s%d", kind, l.last),
+		Bridge:  bridge,
 		MAC:     fmt.Sprintf("52:54:00:12:34:%02x", l.last),
 		Addr:    netip.PrefixFrom(netip.AddrFrom4(b), subnet.Bits()),
 		Gateway: host,

@@ -203,6 +203,8 @@ func (k *Kit) target(c Config, service, kind string) (bench.Target, error) {
 		}
 		build := linuxvm.Build{Program: k.path(service), Files: files}
 		return &bench.Linux{Label: kind, Build: build, Accel: accel.Kind, Args: inside}, nil
+	case Container:
+		return &bench.Container{Label: kind, Program: k.path(service), Args: inside, Files: files}, nil
 	default:
 		outside := c.arguments(service, func(file string) string { return filepath.Join(k.root(service), file) })
 		return &bench.Native{Label: kind, Program: k.path(service), Args: outside}, nil

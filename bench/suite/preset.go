@@ -1,15 +1,28 @@
 package suite
 
 import (
+	"os"
 	"time"
 
 	"pith"
+	"pith/machine/container"
+	"pith/machine/host"
 )
+
+// available are the kinds that this host can run: a container needs root and
+// runc.
+func available() []string {
+	kinds := []string{Unikernel, LinuxVM, Process}
+	if _, err := container.New(host.This()).Find(); err == nil && os.Geteuid() == 0 {
+		kinds = append(kinds, Container)
+	}
+	return kinds
+}
 
 // Default is what is measured unless something else is said.
 func Default() Config {
 	return Config{
-		Machines: Kinds, Repeat: 3, Seed: 1, CPUs: 1, Memory: 256 << 20,
+		Machines: available(), Repeat: 3, Seed: 1, CPUs: 1, Memory: 256 << 20,
 		Web:       Rates{Start: 100, Step: 300, To: 3100, StepTime: 10 * time.Second, Pause: time.Second, Clients: 100},
 		DNS:       Rates{Start: 100, Step: 300, To: 3100, StepTime: 10 * time.Second, Pause: time.Second, Clients: 100},
 		Page:      Page{Size: 256},

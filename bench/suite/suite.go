@@ -37,10 +37,11 @@ const (
 	Unikernel = "unikernel"
 	LinuxVM   = "linuxvm"
 	Process   = "process"
+	Container = "container"
 )
 
 // Kinds are all kinds of machines.
-var Kinds = []string{Unikernel, LinuxVM, Process}
+var Kinds = []string{Unikernel, LinuxVM, Process, Container}
 
 // Config says what to measure.
 type Config struct {
@@ -251,7 +252,7 @@ func (c *Config) length(j job) time.Duration {
 		return c.Start.Time + time.Duration(j.Guests)*time.Second
 	default:
 		length := 2*start + c.Footprint.Idle + c.Footprint.Time
-		if c.Footprint.Least && j.Machine != Process {
+		if c.Footprint.Least && (j.Machine == Unikernel || j.Machine == LinuxVM) {
 			length += search
 		}
 		return length

@@ -301,6 +301,7 @@ func TestQuickFitsTenMinutes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	c.Machines = Kinds
 	total := time.Duration(0)
 	for _, j := range c.plan() {
 		total += c.length(j)

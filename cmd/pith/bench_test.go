@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -53,7 +54,11 @@ func TestBenchWeb(t *testing.T) {
 	c := newCLI(t)
 	c.env = append(c.env, "PITH_SOURCE="+source)
 	out := filepath.Join(c.dir, "out")
-	r := c.pith("bench", "web", "--machine", "unikernel,process", "--start", "20", "--step", "20", "--to", "40",
+	machines := "unikernel,process"
+	if slices.Contains(suite.Default().Machines, suite.Container) {
+		machines = "unikernel,container"
+	}
+	r := c.pith("bench", "web", "--machine", machines, "--start", "20", "--step", "20", "--to", "40",
 		"--step-time", "1s", "--pause", "0s", "--clients", "2", "--repeat", "1", "--out", out)
 	if r.code != 0 {
 		t.Fatalf("%+v", r)
