@@ -32,6 +32,9 @@ var never = []struct{ from, what, why string }{
 	{"image", "pith/machine", "siblings do not know one another"},
 	{"machine/qemu", "pith/kernel", "the outside knows the inside by package abi only"},
 	{"machine/qemu", "pith/image", "siblings do not know one another"},
+	{"deploy", "pith/image", "what it needs of the builder it is given"},
+	{"deploy", "pith/network", "what it needs of networks it is given"},
+	{"deploy", "pith/machine/qemu", "what it needs of drivers it is given"},
 	{"bench/load", "pith/kernel", "the outside knows the inside by package abi only"},
 }
 
