@@ -17,7 +17,7 @@ if [ "${1:-}" = test ]; then
 	fi
 	command -v named >/dev/null || [ -x /usr/sbin/named ] || installed=yes
 	run apt-get update -qq
-	run env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends bind9
+	run env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends bind9 chromium
 	if [ "${installed:-}" ] && [ -d /run/systemd/system ]; then
 		run systemctl disable --now named
 	fi

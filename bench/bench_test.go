@@ -171,7 +171,7 @@ func TestInLab(t *testing.T) {
 	if lab.Inside() {
 		t.Skip("this is the lab")
 	}
-	args := []string{"-test.run=^TestLab", "-test.timeout=120s"}
+	args := []string{"-test.run=^TestLab", "-test.timeout=10m"}
 	if testing.Short() {
 		args = append(args, "-test.short")
 	}

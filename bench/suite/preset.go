@@ -41,8 +41,8 @@ func Preset(name string) (Config, error) {
 	case "quick":
 		c.Web = Rates{Start: 300, Step: 600, To: 1500, StepTime: 2 * time.Second, Clients: 50}
 		c.DNS = c.Web
-		c.Start = Churn{Service: Web, From: 4, To: 4, Step: 1, Pace: time.Second, Time: 8 * time.Second}
-		c.Footprint = Rest{Service: Web, Idle: 3 * time.Second, Load: 100, Time: 2 * time.Second}
+		c.Start = Churn{Service: Web, From: 3, To: 3, Step: 1, Pace: time.Second, Time: 5 * time.Second}
+		c.Footprint = Rest{Service: Web, Idle: 2 * time.Second, Load: 100, Time: 2 * time.Second}
 	case "paper":
 		c.Repeat, c.Memory = 1, 128<<20
 		c.Web = Rates{Start: 100, Step: 100, To: 3000, StepTime: 5 * time.Minute, Pause: 30 * time.Second, Clients: 100}

@@ -24,10 +24,10 @@ import (
 func (a *app) benchCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "bench",
-		Short: "Measure unikernels beside Linux machines and processes",
-		Long: `Bench runs Pith's web and name service as unikernels, in Linux virtual machines
-and as processes, in a network namespace of its own, and measures them with the
-same load. Repeats are interleaved in random order; only ratios of what ran in
+		Short: "Measure unikernels beside Linux machines, processes and containers",
+		Long: `Bench runs Pith's web and name service as unikernels, in Linux virtual machines,
+as processes and in containers, in a network namespace of its own, and measures
+them with the same load. Repeats are interleaved in random order; only ratios of what ran in
 one run on one host mean anything.
 
 A run leaves a folder: report.html with plots, a CSV file for each measure, all
