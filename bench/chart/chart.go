@@ -233,7 +233,9 @@ func (p *Bars) group(b *strings.Builder, g Group, at, room float64, y axis) {
 			i%Colours, x, y.at(v), bar*0.9, y.start-y.at(v), html.EscapeString(g.Name), html.EscapeString(p.Names[i]), number(v))
 		text(b, x+bar*0.45, y.at(v)-4, "middle", strconv.FormatFloat(v, 'g', 3, 64))
 	}
-	text(b, at+room/2, height-below+16, "middle", g.Name)
+	for i, line := range strings.Split(g.Name, ", ") { // names are longer than their room
+		text(b, at+room/2, height-below+16+14*float64(i), "middle", line)
+	}
 }
 
 func open(b *strings.Builder, title string) {

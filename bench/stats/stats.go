@@ -101,9 +101,11 @@ func Unpaired(values, references []float64) Ratio {
 	if len(values) == 0 || len(references) == 0 {
 		return Ratio{Median: math.NaN(), Low: math.NaN(), High: math.NaN(), From: math.NaN(), To: math.NaN()}
 	}
-	ratios := make([]float64, resamples)
-	for i := range ratios {
-		ratios[i] = draw(values) / draw(references)
+	var ratios []float64
+	for range resamples {
+		if r := draw(values) / draw(references); !math.IsNaN(r) && !math.IsInf(r, 0) {
+			ratios = append(ratios, r)
+		}
 	}
 	from, to := Quantile(ratios, 0.025), Quantile(ratios, 0.975)
 	return Ratio{ratio, from, to, from, to, min(len(values), len(references))}

@@ -20,7 +20,7 @@ type Change struct {
 	Machine      string
 	Before       float64 // medians
 	After        float64
-	Ratio        float64 // After / Before
+	Ratio        float64 // After / Before; 0 where Before is 0
 	From, To     float64 // its 95 % interval
 	CountBefore  int
 	CountAfter   int
@@ -36,7 +36,7 @@ func (c Change) Verdict() string {
 		return "too few repeats"
 	case !c.Real:
 		return "noise"
-	case c.Ratio > 1 == c.More:
+	case c.After > c.Before == c.More:
 		return "better"
 	default:
 		return "worse"
@@ -82,6 +82,9 @@ func newChange(q Quantity, machine string, before, after []float64) (Change, err
 	c := Change{
 		Quantity: q, Machine: machine, Before: own.Median(before), After: own.Median(after), Ratio: r.Median, From: r.From, To: r.To,
 		CountBefore: len(before), CountAfter: len(after), P: 1,
+	}
+	if c.Before == 0 {
+		c.Ratio, c.From, c.To = 0, 0, 0
 	}
 	test, err := stats.MannWhitneyUTest(before, after, stats.LocationDiffers)
 	switch {

@@ -2,6 +2,7 @@ package suite
 
 import (
 	"encoding/csv"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -159,6 +160,17 @@ func TestCompare(t *testing.T) {
 	changes, err = Compare(few, few)
 	if err != nil || len(changes) != 4 || changes[0].Verdict() != "too few repeats" {
 		t.Errorf("two repeats: %+v, error %v", changes, err)
+	}
+}
+
+// TestCompareZero: a rate of nothing has no ratio, and JSON has no infinity.
+func TestCompareZero(t *testing.T) {
+	c, err := newChange(Quantity{Name: "rate", More: true}, Process, []float64{0, 0, 300}, []float64{300, 600, 0})
+	if err != nil || c.Ratio != 0 {
+		t.Errorf("%+v, error %v", c, err)
+	}
+	if _, err := json.Marshal(c); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -377,9 +377,13 @@ func (a *app) printChanges(changes []suite.Change) error {
 	short := func(v float64) string { return strconv.FormatFloat(v, 'g', 4, 64) }
 	var rows [][]string
 	for _, c := range changes {
+		ratio := "–"
+		if c.Before != 0 {
+			ratio = fmt.Sprintf("%s (%s–%s)", short(c.Ratio), short(c.From), short(c.To))
+		}
 		rows = append(rows, []string{
 			c.Machine, c.Name + ", " + c.Unit, short(c.Before), short(c.After),
-			fmt.Sprintf("%s (%s–%s)", short(c.Ratio), short(c.From), short(c.To)), fmt.Sprintf("%.3f", c.P), c.Verdict(),
+			ratio, fmt.Sprintf("%.3f", c.P), c.Verdict(),
 		})
 	}
 	return a.out.table("MACHINE QUANTITY BEFORE AFTER RATIO P VERDICT", rows)
