@@ -87,20 +87,23 @@ func observe(e fs.Event) {
 func (i *inotify) observe(e fs.Event) {
 	i.mu.Lock()
 	before := len(i.ends)
+	what := e.Mask & inAllEvents
+	// The directory hears of it before the file does, as on Linux.
 	for _, w := range i.watches {
-		what := e.Mask & inAllEvents
-		inDirectory := e.Dir != nil && w.node == e.Dir && what&inSelfEvents == 0
-		onItself := w.node == e.Node && what&(syscall.IN_CREATE|syscall.IN_DELETE|syscall.IN_MOVE) == 0
-		if what&w.mask == 0 {
-			inDirectory, onItself = false, false
-		}
-		if inDirectory {
+		if e.Dir != nil && w.node == e.Dir && what&inSelfEvents == 0 && what&w.mask != 0 {
 			i.push(w, e.Mask, e.Cookie, e.Name)
+			i.dropOneshot(w)
 		}
-		if onItself {
+	}
+	for _, w := range i.watches {
+		if w.node != e.Node {
+			continue
+		}
+		if what&(syscall.IN_CREATE|syscall.IN_DELETE|syscall.IN_MOVE) == 0 && what&w.mask != 0 {
 			i.push(w, e.Mask, e.Cookie, "")
+			i.dropOneshot(w)
 		}
-		if w.node == e.Node && what&syscall.IN_DELETE_SELF != 0 || w.mask&inOneshot != 0 && (inDirectory || onItself) {
+		if what&syscall.IN_DELETE_SELF != 0 && i.watches[w.id] == w {
 			i.drop(w)
 		}
 	}
@@ -108,6 +111,13 @@ func (i *inotify) observe(e fs.Event) {
 	i.mu.Unlock()
 	if more {
 		i.watch.notify(readable)
+	}
+}
+
+// dropOneshot ends a watch that was for one event. The caller holds i.mu.
+func (i *inotify) dropOneshot(w *inotifyWatch) {
+	if w.mask&inOneshot != 0 {
+		i.drop(w)
 	}
 }
 
