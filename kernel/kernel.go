@@ -15,6 +15,7 @@ import (
 	"pith/abi"
 	"pith/kernel/boot"
 	"pith/kernel/clock"
+	"pith/kernel/fs"
 	"pith/kernel/linux"
 	"pith/kernel/rt"
 	"pith/kernel/sched"
@@ -56,6 +57,14 @@ func stamp(n int, name string) {
 	}
 }
 
+// executable is the program's own file, in place.
+func executable() (pieces []fs.Piece) {
+	boot.Executable(func(offset int64, data []byte) {
+		pieces = append(pieces, fs.Piece{Off: offset, Data: data})
+	})
+	return pieces
+}
+
 func (m *machine) startLinux() {
 	rt.SetPollable(linux.Pollable)
 	rt.SetUmask(linux.Umask)
@@ -65,7 +74,7 @@ func (m *machine) startLinux() {
 		Files:   m.files,
 		Dir:     m.dir,
 
-		Executable: boot.Executable,
+		Executable: executable(),
 		Hostname:   m.hostname,
 		Args:       m.args,
 		Env:        m.env,

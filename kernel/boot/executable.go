@@ -5,24 +5,13 @@ import (
 	"pith/kernel/cpu"
 )
 
-// maxExecutable bounds the copy of the image, in bytes.
-const maxExecutable = 256 << 20
-
-// Executable makes a copy of the image's file from its loaded segments: the
-// variables are as they are now, and there are no sections. It is called by the
-// upper half and allocates.
-func Executable() []byte {
-	var file []byte
+// Executable calls f for each loaded segment of the image's file: where it lies
+// in the file, and its bytes in place. The variables are as they are now, and
+// there are no sections. It is called by the upper half and allocates.
+func Executable(f func(offset int64, data []byte)) {
 	for _, s := range loaded() {
-		if s.offset+s.size > maxExecutable {
-			return nil
-		}
-		if missing := int(s.offset+s.size) - len(file); missing > 0 {
-			file = append(file, make([]byte, missing)...)
-		}
-		copy(file[s.offset:], cpu.Bytes(s.start, int(s.size)))
+		f(int64(s.offset), cpu.Bytes(s.start, int(s.size)))
 	}
-	return file
 }
 
 // part is a piece of the image's file in memory.

@@ -28,8 +28,9 @@ type (
 // The owner's lock guards it.
 type data struct {
 	size   int64
-	taken  int64  // pages that are there
-	packed []byte // contents from the image: never written to
+	taken  int64   // pages that are there
+	packed []byte  // contents from the image: never written to
+	pieces []Piece // contents that lie here and there, in order: never written to
 	blocks map[int64]*block
 	shared []byte // all contents, when the file is mapped shared: see Share
 }
@@ -120,6 +121,9 @@ func (d *data) at(off int64) (piece []byte, left int) {
 	if d.shared != nil {
 		return d.shared[off:d.size], int(d.size - off)
 	}
+	if d.pieces != nil {
+		return d.scattered(off)
+	}
 	in := off % pageSize
 	left = int(min(pageSize-in, d.size-off))
 	if p := d.page(off / pageSize); p != nil {
@@ -134,6 +138,19 @@ func (d *data) at(off int64) (piece []byte, left int) {
 	}
 	piece = d.packed[off:min(off+int64(left), int64(len(d.packed)))]
 	return piece, len(piece)
+}
+
+// scattered is at for a file of pieces.
+func (d *data) scattered(off int64) (piece []byte, left int) {
+	for _, p := range d.pieces {
+		if off < p.Off {
+			return nil, int(p.Off - off)
+		}
+		if in := off - p.Off; in < int64(len(p.Data)) {
+			return p.Data[in:], len(p.Data) - int(in)
+		}
+	}
+	return nil, int(d.size - off)
 }
 
 // hole returns how many bytes from off on are a hole for certain: left, or all

@@ -65,7 +65,7 @@ func plantProc() {
 	t := maker("/proc/")
 	place("/proc/self/exe", t.NewLink(executable))
 	if config.Executable != nil {
-		place(executable, tree.NewFile(0o755, config.Executable))
+		place(executable, tree.NewScattered(0o755, config.Executable))
 	}
 	place("/proc/self/root", t.NewLink("/"))
 	place("/proc/self/cwd", t.NewJump(cwdPath, func() *fs.Node { node, _ := base(cwd); return node }))

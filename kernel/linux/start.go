@@ -49,9 +49,9 @@ type Config struct {
 	Hostname string
 	Args     []string // the program's arguments: /proc/self/cmdline
 	Env      []string // KEY=VALUE: /proc/self/environ
-	// Executable returns the program's ELF file, for those who read it; nil
-	// where it is not there.
-	Executable func() []byte
+	// Executable is the program's ELF file, for those who read it; nil where
+	// there is none.
+	Executable []fs.Piece
 	CPUs       int
 	// Memory returns the machine's memory and what of it is free, in bytes.
 	Memory func() (total, free uint64)
