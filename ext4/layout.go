@@ -1,6 +1,9 @@
 package ext4
 
-import "hash/crc32"
+import (
+	"hash/crc32"
+	"sync"
+)
 
 // On the device ext4 is little-endian, its journal big-endian. The compiler
 // makes one load or store of each of these.
@@ -34,11 +37,13 @@ func split16(low, high []byte) uint32 { return uint32(le16(low)) | uint32(le16(h
 
 func split32(low, high []byte) uint64 { return uint64(le32(low)) | uint64(le32(high))<<32 }
 
-var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+// castagnoli is made at the first use: this package is in every image, and most
+// machines have no volume.
+var castagnoli = sync.OnceValue(func() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) })
 
 // crc32c goes on with a checksum as ext4 and jbd2 make them: Castagnoli's
 // polynomial, begun with all ones, not inverted at the end.
-func crc32c(crc uint32, b []byte) uint32 { return ^crc32.Update(^crc, castagnoli, b) }
+func crc32c(crc uint32, b []byte) uint32 { return ^crc32.Update(^crc, castagnoli(), b) }
 
 func crcOf32(crc uint32, v uint32) uint32 {
 	return crc32c(crc, []byte{byte(v), byte(v >> 8), byte(v >> 16), byte(v >> 24)})
