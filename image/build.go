@@ -150,11 +150,17 @@ func (b *builder) link(ctx context.Context, go_ command, tools toolchain, t targ
 	if err != nil {
 		return "", err
 	}
+	return linked, b.compile(ctx, go_, p, patterns, work, linked, b.linkerFlags(tools))
+}
+
+// compile runs go build for patterns, the packages of p, and tells what it
+// compiles.
+func (b *builder) compile(ctx context.Context, go_ command, p *program, patterns []string, work, linked, ldflags string) error {
 	flags, err := p.overlay.write(work)
 	if err != nil {
-		return "", err
+		return err
 	}
-	args := []string{"build", "-v", "-trimpath", "-buildvcs=false", "-o", linked, "-ldflags=" + b.linkerFlags(tools)}
+	args := []string{"build", "-v", "-trimpath", "-buildvcs=false", "-o", linked, "-ldflags=" + ldflags}
 	args = slices.Concat(args, b.tagFlags(), flags, []string{"--"}, patterns)
 	_, err = go_.run(ctx, func(line string) bool {
 		if !importPath.MatchString(line) {
@@ -164,14 +170,19 @@ func (b *builder) link(ctx context.Context, go_ command, tools toolchain, t targ
 		return true
 	}, args...)
 	if err != nil {
-		return "", p.cgoHint(b.explain(err, p.ImportPath))
+		return p.cgoHint(b.explain(err, p.ImportPath))
 	}
-	return linked, nil
+	return nil
 }
 
-// linkerFlags are ours, then those of GOFLAGS, then the user's, which win.
+// linkerFlags are an image's, see userFlags.
 func (b *builder) linkerFlags(tools toolchain) string {
-	flags := []string{"-checklinkname=0", "-E", EntrySymbol}
+	return b.userFlags(tools, "-checklinkname=0", "-E", EntrySymbol)
+}
+
+// userFlags are the linker's: ours, then those of GOFLAGS, then the user's, which
+// win.
+func (b *builder) userFlags(tools toolchain, flags ...string) string {
 	for _, f := range strings.Fields(tools.flags) {
 		if _, value, ok := strings.Cut(f, "-ldflags="); ok {
 			flags = append(flags, value)

@@ -66,21 +66,8 @@ func (b *builder) buildHosted(ctx context.Context) (*Image, error) {
 // linkHosted compiles and links the program, and puts it at output.
 func (b *builder) linkHosted(ctx context.Context, go_ command, tools toolchain, t target, p *program, work, output string) error {
 	linked := filepath.Join(work, "linked")
-	flags, err := p.overlay.write(work)
-	if err != nil {
+	if err := b.compile(ctx, go_, p, t.patterns, work, linked, b.hostedFlags(tools)); err != nil {
 		return err
-	}
-	args := []string{"build", "-v", "-trimpath", "-buildvcs=false", "-o", linked, "-ldflags=" + b.hostedFlags(tools)}
-	args = slices.Concat(args, b.tagFlags(), flags, []string{"--"}, t.patterns)
-	_, err = go_.run(ctx, func(line string) bool {
-		if !importPath.MatchString(line) {
-			return false
-		}
-		b.say("compiled %s", line)
-		return true
-	}, args...)
-	if err != nil {
-		return p.cgoHint(b.explain(err, p.ImportPath))
 	}
 	data, err := os.ReadFile(linked)
 	if err != nil {
@@ -92,21 +79,12 @@ func (b *builder) linkHosted(ctx context.Context, go_ command, tools toolchain, 
 	return writeFile(output, data, 0o755)
 }
 
-// hostedFlags are the linker's: those of GOFLAGS, then the user's, which win.
+// hostedFlags are the linker's, see userFlags.
 func (b *builder) hostedFlags(tools toolchain) string {
-	var flags []string
 	if b.options.Strip {
-		flags = append(flags, "-s", "-w")
+		return b.userFlags(tools, "-s", "-w")
 	}
-	for _, f := range strings.Fields(tools.flags) {
-		if _, value, ok := strings.Cut(f, "-ldflags="); ok {
-			flags = append(flags, value)
-		}
-	}
-	if b.options.LDFlags != "" {
-		flags = append(flags, b.options.LDFlags)
-	}
-	return strings.Join(flags, " ")
+	return b.userFlags(tools)
 }
 
 // OpenHosted looks at a file that is to run on Linux: it must be a static
