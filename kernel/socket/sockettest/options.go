@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // Names of options that package syscall doesn't have.
@@ -191,11 +192,14 @@ func (s suite) optionReusePort() {
 		c := s.open(s.a, syscall.AF_INET, syscall.SOCK_STREAM)
 		expect(s, "connect", c.connect(first.LocalAddr()), 0)
 	}
+	// A caller is connected before its listener has read the last of the three
+	// segments, so its connection may be there a moment later.
 	got := [2]int{}
-	for i, l := range []*sock{first, second} {
-		for {
-			if _, ok := l.within(syscall.EPOLLIN, 0); !ok {
-				break
+	deadline := time.Now().Add(patience)
+	for got[0]+got[1] < callers && time.Now().Before(deadline) {
+		for i, l := range []*sock{first, second} {
+			if _, ok := l.within(syscall.EPOLLIN, time.Millisecond); !ok {
+				continue
 			}
 			e, _ := l.accept()
 			e.Close()
