@@ -172,7 +172,7 @@ func (c *checker) enter(dir uint32, s slot) {
 		c.say(inode(dir) + " refers to " + inode(s.number) + ", which was deleted")
 		return
 	}
-	if s.kind != 0 && entryTypes[in.format()] != s.kind {
+	if s.kind != 0 && entryType(in.format()) != s.kind {
 		c.say(inode(dir) + " refers to " + inode(s.number) + " as something else than it is")
 	}
 	if in.isDir() {

@@ -23,10 +23,28 @@ const (
 	flagInline    = 0x10000000
 )
 
-// Types in directory entries, by the upper bits of a mode.
-var entryTypes = map[uint32]byte{
-	syscall.S_IFREG: 1, syscall.S_IFDIR: 2, syscall.S_IFCHR: 3, syscall.S_IFBLK: 4,
-	syscall.S_IFIFO: 5, syscall.S_IFSOCK: 6, syscall.S_IFLNK: 7,
+// formats is the types in directory entries: the upper bits of a mode by type.
+var formats = [...]uint32{
+	1: syscall.S_IFREG, 2: syscall.S_IFDIR, 3: syscall.S_IFCHR, 4: syscall.S_IFBLK,
+	5: syscall.S_IFIFO, 6: syscall.S_IFSOCK, 7: syscall.S_IFLNK,
+}
+
+// entryType returns the type of a format, or 0.
+func entryType(format uint32) byte {
+	for kind, f := range formats {
+		if f == format {
+			return byte(kind)
+		}
+	}
+	return 0
+}
+
+// formatOf returns the format of a type, or 0.
+func formatOf(kind byte) uint32 {
+	if int(kind) < len(formats) {
+		return formats[kind]
+	}
+	return 0
 }
 
 // Inode is one file, directory or link in memory. Who has one got it from an
@@ -104,11 +122,20 @@ const (
 	timeModify = 0x10
 )
 
-var timeExtra = map[int]int{timeAccess: 0x8c, timeChange: 0x84, timeModify: 0x88}
+// timeExtra returns where the rest of a time is.
+func timeExtra(at int) int {
+	switch at {
+	case timeAccess:
+		return 0x8c
+	case timeChange:
+		return 0x84
+	}
+	return 0x88
+}
 
 func (in *Inode) time(at int) time.Time {
 	seconds := int64(int32(le32(in.raw[at:])))
-	x := timeExtra[at]
+	x := timeExtra(at)
 	if in.extra() < x+4-128 {
 		return time.Unix(seconds, 0)
 	}
@@ -119,7 +146,7 @@ func (in *Inode) time(at int) time.Time {
 func (in *Inode) setTime(at int, t time.Time) {
 	seconds := t.Unix()
 	put32(in.raw[at:], uint32(seconds))
-	x := timeExtra[at]
+	x := timeExtra(at)
 	if in.extra() < x+4-128 {
 		return
 	}

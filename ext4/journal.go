@@ -116,7 +116,7 @@ func (j *journal) parse(blockSize, total uint32) error {
 	}
 	incompat := be32(b[0x28:])
 	if unknown := incompat &^ logKnown; unknown != 0 {
-		return errors.New("its journal uses features that Pith does not know (" + featureNames(unknown, nil) + "): mount it on Linux, or run e2fsck on it")
+		return errors.New("its journal uses features that Pith does not know (" + featureNames(unknown, [32]string{}) + "): mount it on Linux, or run e2fsck on it")
 	}
 	if incompat&(logCsum2|logCsum3) != 0 && (b[0x50] != logCrc32c || logSuperSum(b) != be32(b[logSum:])) {
 		return damaged

@@ -2,7 +2,6 @@ package ext4
 
 import (
 	"hash/crc32"
-	"sync"
 )
 
 // On the device ext4 is little-endian, its journal big-endian. The compiler
@@ -37,9 +36,9 @@ func split16(low, high []byte) uint32 { return uint32(le16(low)) | uint32(le16(h
 
 func split32(low, high []byte) uint64 { return uint64(le32(low)) | uint64(le32(high))<<32 }
 
-// castagnoli is made at the first use: this package is in every image, and most
-// machines have no volume.
-var castagnoli = sync.OnceValue(func() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) })
+// castagnoli makes its table at the first use: this package is in every image,
+// and most machines have no volume.
+func castagnoli() *crc32.Table { return crc32.MakeTable(crc32.Castagnoli) }
 
 // crc32c goes on with a checksum as ext4 and jbd2 make them: Castagnoli's
 // polynomial, begun with all ones, not inverted at the end.

@@ -137,7 +137,7 @@ func (f *FS) make(dir *Inode, name string, mode, uid, gid uint32, fill func(*Ino
 		errno = f.store(in)
 	}
 	if errno == 0 {
-		errno = f.addEntry(dir, name, in.number, entryTypes[in.format()])
+		errno = f.addEntry(dir, name, in.number, entryType(in.format()))
 	}
 	if errno != 0 {
 		return nil, f.halfDone(errno)
@@ -193,7 +193,7 @@ func (f *FS) Link(in, dir *Inode, name string, revive bool) Errno {
 	f.touch(in, timeChange)
 	errno := f.store(in)
 	if errno == 0 {
-		errno = f.addEntry(dir, name, in.number, entryTypes[in.format()])
+		errno = f.addEntry(dir, name, in.number, entryType(in.format()))
 	}
 	if errno != 0 {
 		return f.halfDone(errno)
@@ -364,7 +364,7 @@ func (m *move) prepare(noReplace, exchange bool) Errno {
 }
 
 func (m *move) do() Errno {
-	f, kind := m.f, entryTypes[m.in.format()]
+	f, kind := m.f, entryType(m.in.format())
 	var errno Errno
 	if m.target == nil {
 		errno = f.addEntry(m.to, m.newName, m.in.number, kind)
@@ -385,9 +385,9 @@ func (m *move) do() Errno {
 
 func (m *move) exchange() Errno {
 	f := m.f
-	errno := f.setEntry(m.to, m.newName, m.in.number, entryTypes[m.in.format()])
+	errno := f.setEntry(m.to, m.newName, m.in.number, entryType(m.in.format()))
 	if errno == 0 {
-		errno = f.setEntry(m.from, m.oldName, m.target.number, entryTypes[m.target.format()])
+		errno = f.setEntry(m.from, m.oldName, m.target.number, entryType(m.target.format()))
 	}
 	if errno == 0 {
 		errno = m.moved(m.in, m.from, m.to)
@@ -405,7 +405,7 @@ func (m *move) moved(in, from, to *Inode) Errno {
 	if errno := f.store(in); errno != 0 || !in.isDir() || from == to {
 		return errno
 	}
-	if errno := f.setEntry(in, "..", to.number, entryTypes[syscall.S_IFDIR]); errno != 0 {
+	if errno := f.setEntry(in, "..", to.number, entryType(syscall.S_IFDIR)); errno != 0 {
 		return errno
 	}
 	f.addSubdir(from, -1)
@@ -449,7 +449,7 @@ func (f *FS) ReadDir(dir *Inode, pos int64, visit func(Entry) bool) Errno {
 				return
 			}
 			name := string(b.data[at+entryHeader:][:b.data[at+6]])
-			going = visit(Entry{name, number, formats[b.data[at+7]], where + int64(length)})
+			going = visit(Entry{name, number, formatOf(b.data[at+7]), where + int64(length)})
 		})
 		if errno != 0 {
 			return errno
@@ -457,14 +457,6 @@ func (f *FS) ReadDir(dir *Inode, pos int64, visit func(Entry) bool) Errno {
 	}
 	return 0
 }
-
-// formats is entryTypes the other way round.
-var formats = func() (list [256]uint32) {
-	for format, kind := range entryTypes {
-		list[kind] = format
-	}
-	return list
-}()
 
 // Names returns a directory's names, sorted, without "." and "..".
 func (f *FS) Names(dir *Inode) ([]string, Errno) {

@@ -42,12 +42,12 @@ const (
 	rosKnown        = roSparse | roLargeFile | 0x4 | roHugeFile | roGroupCsum | roDirNlink | roExtraIsize | roMetadataCsum | roOrphanPresent
 )
 
-var incompatNames = map[int]string{
+var incompatNames = [32]string{
 	0: "compression", 3: "journal_dev", 8: "mmp", 10: "ea_inode", 12: "dirdata", 14: "large_dir",
 	15: "inline_data", 16: "encrypt", 17: "casefold",
 }
 
-var roNames = map[int]string{
+var roNames = [32]string{
 	8: "quota", 9: "bigalloc", 11: "replica", 12: "read-only", 13: "project", 14: "shared_blocks", 15: "verity",
 }
 
@@ -173,7 +173,7 @@ func (s *super) checkGeometry(logBlock, clusters uint32, size int64) error {
 	return nil
 }
 
-func featureNames(mask uint32, names map[int]string) string {
+func featureNames(mask uint32, names [32]string) string {
 	var list []string
 	for i := range 32 {
 		if mask&(1<<i) == 0 {

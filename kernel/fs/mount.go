@@ -3,7 +3,6 @@ package fs
 import (
 	"runtime"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"weak"
 )
@@ -32,9 +31,8 @@ type mounted struct {
 	readOnly bool
 	covers   *Node // the directory that it is mounted on
 
-	kind  string      // Attach's
-	magic int64       // Attach's
-	fixed atomic.Bool // Attach's: see Fix
+	kind  string // Attach's
+	magic int64  // Attach's
 
 	mu    sync.Mutex
 	nodes map[uint64]weak.Pointer[Node] // by inode number: those in use
@@ -70,9 +68,9 @@ func (t *Tree) Mount(path string, system FileSystem) Errno {
 	return 0
 }
 
-// Attach puts an empty tree in memory at a directory: a tree of generated files
-// such as /proc, of type kind, whose statfs(2) reports magic. Its nodes are
-// made by NewNode and so on of the returned tree.
+// Attach puts a tree of generated files such as /proc at a directory, of type
+// kind, whose statfs(2) reports magic. Its entries are what Fill says; programs
+// make and remove none.
 func (t *Tree) Attach(path, kind string, magic int64) (*Tree, Errno) {
 	on, errno := t.Lookup(t.root, path, true)
 	if errno != 0 {
@@ -88,10 +86,6 @@ func (t *Tree) Attach(path, kind string, magic int64) (*Tree, Errno) {
 	on.over.Store(m)
 	return m, 0
 }
-
-// Fix says that an attached tree is complete: programs make and remove no names
-// in it.
-func (t *Tree) Fix() { t.mounted.fixed.Store(true) }
 
 // Type is the file system's name, as in /proc/mounts.
 func (m Mount) Type() string {

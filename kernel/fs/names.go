@@ -86,6 +86,13 @@ func (n *Node) position(cookie int64) int {
 	return sort.Search(len(n.listing), func(i int) bool { return n.listing[i].cookie >= cookie })
 }
 
+// empty reports whether a directory may go: it has no entries. The tree is
+// locked.
+func (n *Node) empty() bool {
+	n.filled()
+	return len(n.listing) == 0 && n.dynamic == nil
+}
+
 // vacant resolves a path at which something is to be made, as Linux's
 // filename_create does.
 func (w *walker) vacant(base *Node, path string, directory bool) (place, Errno) {
@@ -108,7 +115,7 @@ func (n *Node) accepts() Errno {
 		return syscall.ENOENT
 	case n.dynamic != nil:
 		return syscall.EPERM
-	case n.tree.mounted != nil && n.tree.mounted.fixed.Load():
+	case n.tree.mounted != nil && n.tree.mounted.system == nil:
 		return syscall.ENOENT // as in Linux's /proc
 	case n.readOnly():
 		return syscall.EROFS
@@ -244,7 +251,7 @@ func (p *place) removable() Errno {
 		return syscall.ENOENT
 	case !p.node.IsDir():
 		return syscall.ENOTDIR
-	case len(p.node.listing) > 0 || p.node.dynamic != nil:
+	case !p.node.empty():
 		return syscall.ENOTEMPTY
 	case p.node.readOnly():
 		return syscall.EROFS
@@ -362,7 +369,7 @@ func (t *Tree) movable(from, to *place, flags uint) Errno {
 		return syscall.ENOTDIR
 	case !from.node.IsDir() && to.node.IsDir():
 		return syscall.EISDIR
-	case to.node.IsDir() && (len(to.node.listing) > 0 || to.node.dynamic != nil):
+	case to.node.IsDir() && !to.node.empty():
 		return syscall.ENOTEMPTY
 	}
 	return 0
@@ -456,6 +463,7 @@ func (t *Tree) ReadDir(dir *Node, pos int64, f func(Entry) bool) Errno {
 	if dir.real != nil {
 		return dir.real.ReadDir(pos, f)
 	}
+	dir.filled()
 	dir.read()
 	for _, e := range dir.listing[dir.position(max(pos, 2)-1):] {
 		if !f(Entry{e.name, e.node.inode, e.node.format, e.cookie + 2}) {

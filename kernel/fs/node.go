@@ -36,6 +36,7 @@ type Node struct {
 	target     string        // a symbolic link's text
 	source     func() []byte // a generated file's contents
 	dynamic    Directory     // a generated directory's entries
+	lazy       *lazy         // entries that are made at first use; nil if none
 	jump       func() *Node  // where a magic link leads
 	text       func() string // a magic link's text
 
@@ -132,6 +133,7 @@ func (n *Node) Stat(st *syscall.Stat_t) Errno {
 	if n.real != nil {
 		return n.statReal(st)
 	}
+	n.filled()
 	n.mu.RLock()
 	defer n.mu.RUnlock()
 	*st = syscall.Stat_t{

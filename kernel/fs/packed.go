@@ -30,18 +30,26 @@ func (t *Tree) Pack(p Packed) Errno {
 		}
 		return errno
 	}
-	node := t.NewNode(mode, 0)
-	node.sealed.Store(p.ReadOnly)
-	if node.IsLink() {
-		node.target = string(p.Data)
+	var node *Node
+	if mode&syscall.S_IFMT == syscall.S_IFLNK {
+		node = t.NewLink(string(p.Data))
 	} else {
-		node.data.packed = p.Data[:len(p.Data):len(p.Data)]
-		node.data.size = int64(len(p.Data))
+		node = t.NewPacked(mode, p.Data)
 	}
+	node.sealed.Store(p.ReadOnly)
 	if errno := t.Unlink(t.root, p.Path); errno != 0 && errno != syscall.ENOENT {
 		return errno
 	}
 	return t.Make(t.root, p.Path, node)
+}
+
+// NewPacked returns a regular file whose contents lie in memory already and are
+// used in place until the file is written to. mode holds permission bits only.
+func (t *Tree) NewPacked(mode uint32, data []byte) *Node {
+	node := t.NewNode(syscall.S_IFREG|mode, 0)
+	node.data.packed = data[:len(data):len(data)]
+	node.data.size = int64(len(data))
+	return node
 }
 
 // seal makes a directory whose entries are all read-only so itself.
@@ -52,6 +60,7 @@ func (t *Tree) seal(path string) Errno {
 	}
 	t.mu.RLock()
 	defer t.mu.RUnlock()
+	node.filled()
 	for _, e := range node.listing {
 		if !e.node.readOnly() {
 			return 0

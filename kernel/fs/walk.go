@@ -197,6 +197,7 @@ func (w *walker) child(dir *Node, name string) (*Node, Errno) {
 	case dir.real != nil:
 		return dir.lookupReal(name)
 	}
+	dir.filled()
 	if e := dir.children[name]; e != nil {
 		return e.node.top(), 0
 	}

@@ -18,10 +18,23 @@ const (
 	devConsole = 5<<8 | 1
 )
 
-// deviceNames is what there is in /dev.
-var deviceNames = map[uint64]string{
-	devNull: "null", devZero: "zero", devFull: "full", devRandom: "random", devUrandom: "urandom",
-	devTTY: "tty", devConsole: "console",
+// devices is what there is in /dev.
+var devices = []struct {
+	number uint64
+	name   string
+}{
+	{devNull, "null"}, {devZero, "zero"}, {devFull, "full"}, {devRandom, "random"}, {devUrandom, "urandom"},
+	{devTTY, "tty"}, {devConsole, "console"},
+}
+
+// deviceName returns a device's name in /dev, or "".
+func deviceName(number uint64) string {
+	for _, d := range devices {
+		if d.number == number {
+			return d.name
+		}
+	}
+	return ""
 }
 
 // memoryDevice is an open /dev/null, zero, full, random or urandom.

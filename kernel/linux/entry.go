@@ -83,21 +83,11 @@ func answer(trap uintptr, c call) (uintptr, Errno) {
 }
 
 // set is a set of system-call numbers.
-type set [(tableSize + 63) / 64]uint64
+type set [tableSize]bool
 
 //go:nosplit
 //go:norace
-func (s *set) has(trap uintptr) bool {
-	return trap < tableSize && s[trap/64]>>(trap%64)&1 != 0
-}
-
-// setOf makes a set. It runs at package initialisation.
-func setOf(traps ...uintptr) (s set) {
-	for _, t := range traps {
-		s[t/64] |= 1 << (t % 64)
-	}
-	return s
-}
+func (s *set) has(trap uintptr) bool { return trap < tableSize && s[trap] }
 
 // passes reports whether a call belongs to the lower half.
 //

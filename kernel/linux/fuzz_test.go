@@ -15,13 +15,13 @@ import (
 // unfit is the calls that a fuzzer must not make: they would wait for ever,
 // end the test, change its memory, or (the last two) find pointers in what they
 // have just received.
-var unfit = setOf(
-	syscall.SYS_PAUSE, syscall.SYS_REBOOT, syscall.SYS_NANOSLEEP, syscall.SYS_CLOCK_NANOSLEEP,
-	syscall.SYS_MMAP, syscall.SYS_MUNMAP, syscall.SYS_MREMAP, syscall.SYS_MPROTECT, syscall.SYS_MADVISE,
-	syscall.SYS_POLL, syscall.SYS_PPOLL, syscall.SYS_SELECT, syscall.SYS_PSELECT6,
-	syscall.SYS_EPOLL_WAIT, syscall.SYS_EPOLL_PWAIT, sysNumEpollPwait2, syscall.SYS_FLOCK, syscall.SYS_FCNTL,
-	syscall.SYS_RECVMMSG, sysNumSendmmsg,
-)
+var unfit = set{
+	syscall.SYS_PAUSE: true, syscall.SYS_REBOOT: true, syscall.SYS_NANOSLEEP: true, syscall.SYS_CLOCK_NANOSLEEP: true,
+	syscall.SYS_MMAP: true, syscall.SYS_MUNMAP: true, syscall.SYS_MREMAP: true, syscall.SYS_MPROTECT: true, syscall.SYS_MADVISE: true,
+	syscall.SYS_POLL: true, syscall.SYS_PPOLL: true, syscall.SYS_SELECT: true, syscall.SYS_PSELECT6: true,
+	syscall.SYS_EPOLL_WAIT: true, syscall.SYS_EPOLL_PWAIT: true, sysNumEpollPwait2: true, syscall.SYS_FLOCK: true, syscall.SYS_FCNTL: true,
+	syscall.SYS_RECVMMSG: true, sysNumSendmmsg: true,
+}
 
 // fuzzMemory is memory whose first part random pointers point into; its
 // contents are the fuzzer's. It is longer than any length that an argument

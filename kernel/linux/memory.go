@@ -227,18 +227,19 @@ func sysMsync(c call) (uintptr, Errno) {
 	return 0, s.node.Flush()
 }
 
+func sysMprotect(c call) (uintptr, Errno) { return c.onShared(syscall.SYS_MPROTECT) }
+func sysMadvise(c call) (uintptr, Errno)  { return c.onShared(syscall.SYS_MADVISE) }
+
 // onShared hands a call on to the lower half unless it is about a shared
 // file's memory, whose protection and contents it must not change.
-func onShared(trap uintptr) handler {
-	return func(c call) (uintptr, Errno) {
-		sharing.mu.Lock()
-		s := sharedAt(c.a1)
-		sharing.mu.Unlock()
-		if s != nil {
-			return 0, 0
-		}
-		return c.trapMemory(trap)
+func (c call) onShared(trap uintptr) (uintptr, Errno) {
+	sharing.mu.Lock()
+	s := sharedAt(c.a1)
+	sharing.mu.Unlock()
+	if s != nil {
+		return 0, 0
 	}
+	return c.trapMemory(trap)
 }
 
 // sysMremap can't grow a shared mapping.

@@ -36,22 +36,29 @@ func callName(trap uintptr) string {
 // way when they aren't there.
 func absent(call) (uintptr, Errno) { return 0, syscall.ENOSYS }
 
-// refusal is a handler for what is not there on purpose: it says so once.
-func refusal(errno Errno, line string) handler {
-	var said atomic.Bool
-	return func(call) (uintptr, Errno) {
-		if !said.Swap(true) {
-			complain(line)
-		}
-		return 0, errno
+// refusal answers calls that are not there on purpose: it says so once.
+type refusal struct {
+	errno Errno
+	line  string
+	said  atomic.Bool
+}
+
+func (r *refusal) answer() (uintptr, Errno) {
+	if !r.said.Swap(true) {
+		complain(r.line)
 	}
+	return 0, r.errno
 }
 
 var (
-	noFork     = refusal(syscall.ENOSYS, "fork and exec are not there on purpose: a unikernel runs one program")
-	noDebugger = refusal(syscall.EPERM, "ptrace is not there on purpose: there is no second process")
-	noMount    = refusal(syscall.EPERM, "mount, chroot and namespaces are not there on purpose: a unikernel has one file tree")
+	fork     = refusal{errno: syscall.ENOSYS, line: "fork and exec are not there on purpose: a unikernel runs one program"}
+	debugger = refusal{errno: syscall.EPERM, line: "ptrace is not there on purpose: there is no second process"}
+	mounting = refusal{errno: syscall.EPERM, line: "mount, chroot and namespaces are not there on purpose: a unikernel has one file tree"}
 )
+
+func noFork(call) (uintptr, Errno)     { return fork.answer() }
+func noDebugger(call) (uintptr, Errno) { return debugger.answer() }
+func noMount(call) (uintptr, Errno)    { return mounting.answer() }
 
 // Exec says that fork and exec are not there, and returns the error for them.
 // The shadow of syscall.forkExec calls it.

@@ -2,6 +2,7 @@ package linux
 
 import (
 	"strconv"
+	"sync"
 	"time"
 
 	"pith/kernel/fs"
@@ -17,64 +18,6 @@ func (p *prose) number(n uint64) *prose { *p = strconv.AppendUint(*p, n, 10); re
 // field adds a line of the form "name: value unit".
 func (p *prose) field(name string, n uint64, unit string) *prose {
 	return p.add(name).add(":\t").number(n).add(unit).add("\n")
-}
-
-// plantProc makes those files of proc(5) that programs and libraries read.
-func plantProc() {
-	for path, contents := range map[string]func() []byte{
-		"/proc/self/cmdline":                    func() []byte { return joined(config.Args) },
-		"/proc/self/environ":                    func() []byte { return joined(config.Env) },
-		"/proc/self/status":                     procStatus,
-		"/proc/self/stat":                       procStat,
-		"/proc/self/statm":                      procStatm,
-		"/proc/self/maps":                       procMaps,
-		"/proc/self/limits":                     procLimits,
-		"/proc/self/comm":                       func() []byte { return []byte(command() + "\n") },
-		"/proc/self/mountinfo":                  procMountInfo,
-		"/proc/self/mounts":                     procMounts,
-		"/proc/self/oom_score_adj":              func() []byte { return []byte("0\n") },
-		"/proc/self/uid_map":                    func() []byte { return []byte("0 0 4294967295\n") },
-		"/proc/self/gid_map":                    func() []byte { return []byte("0 0 4294967295\n") },
-		"/proc/self/net/dev":                    procNetDev,
-		"/proc/self/net/if_inet6":               procIfInet6,
-		"/proc/self/net/igmp":                   procIGMP,
-		"/proc/self/net/igmp6":                  procIGMP6,
-		"/proc/cpuinfo":                         procCPUInfo,
-		"/proc/meminfo":                         procMeminfo,
-		"/proc/stat":                            procSystemStat,
-		"/proc/loadavg":                         func() []byte { return []byte("0.00 0.00 0.00 1/1 1\n") },
-		"/proc/uptime":                          procUptime,
-		"/proc/version":                         func() []byte { return []byte("Linux version " + Release + " (pith)\n") },
-		"/proc/filesystems":                     procFilesystems,
-		"/proc/sys/kernel/hostname":             func() []byte { return []byte(hostname() + "\n") },
-		"/proc/sys/kernel/osrelease":            func() []byte { return []byte(Release + "\n") },
-		"/proc/sys/kernel/ostype":               func() []byte { return []byte("Linux\n") },
-		"/proc/sys/kernel/pid_max":              func() []byte { return []byte("4194304\n") },
-		"/proc/sys/kernel/random/boot_id":       bootID,
-		"/proc/sys/kernel/random/uuid":          randomUUID,
-		"/proc/sys/net/core/somaxconn":          func() []byte { return []byte(strconv.Itoa(somaxconn) + "\n") },
-		"/proc/sys/fs/pipe-max-size":            func() []byte { return []byte(strconv.Itoa(pipeMax) + "\n") },
-		"/proc/sys/fs/nr_open":                  func() []byte { return []byte(strconv.Itoa(maxDescriptors) + "\n") },
-		"/proc/sys/fs/file-max":                 func() []byte { return []byte(strconv.Itoa(maxDescriptors) + "\n") },
-		"/proc/sys/vm/overcommit_memory":        func() []byte { return []byte("1\n") },
-		"/proc/sys/vm/max_map_count":            func() []byte { return []byte("65530\n") },
-		"/proc/sys/fs/inotify/max_user_watches": func() []byte { return []byte("65536\n") },
-	} {
-		generate(path, 0o444, contents)
-	}
-	t := maker("/proc/")
-	place("/proc/self/exe", t.NewLink(executable))
-	if config.Executable != nil {
-		place(executable, tree.NewScattered(0o755, config.Executable))
-	}
-	place("/proc/self/root", t.NewLink("/"))
-	place("/proc/self/cwd", t.NewJump(cwdPath, func() *fs.Node { node, _ := base(cwd); return node }))
-	place("/proc/self/fd", t.NewDirectory(fdDirectory{}))
-	place("/proc/self/fdinfo", t.NewDirectory(infoDirectory{}))
-	place("/proc/self", t.NewLink(strconv.Itoa(int(processID()))))
-	place("/proc/net", t.NewLink("self/net"))
-	place("/proc/mounts", t.NewLink("self/mounts"))
-	place("/proc/thread-self", t.NewLink("self"))
 }
 
 // executable is where the program is said to be.
@@ -263,10 +206,14 @@ func identifier() []byte {
 	return *p.add("\n")
 }
 
-func randomUUID() []byte { return identifier() }
+// boot is the machine's boot_id, made when it is first asked for: until then,
+// nobody has waited for the entropy source.
+var boot struct {
+	once sync.Once
+	id   []byte
+}
 
-// bootIdentifier is made when it is first asked for: until then, nobody has
-// waited for the entropy source.
-var bootIdentifier = once(identifier)
-
-func bootID() []byte { return bootIdentifier() }
+func bootID() []byte {
+	boot.once.Do(func() { boot.id = identifier() })
+	return boot.id
+}

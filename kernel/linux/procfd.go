@@ -2,29 +2,25 @@ package linux
 
 import (
 	"strconv"
-	"sync"
 	"syscall"
 
 	"pith/kernel/fs"
 )
 
-// once makes a function return what its first call returned.
-func once(f func() []byte) func() []byte { return sync.OnceValue(f) }
-
 // fdDirectory is /proc/self/fd: a link for each descriptor.
-type fdDirectory struct{}
+type fdDirectory struct{ t *fs.Tree }
 
 func (fdDirectory) List() (names []string) {
 	fds.each(0, maxDescriptors, func(fd uintptr) { names = append(names, strconv.Itoa(int(fd))) })
 	return names
 }
 
-func (fdDirectory) Lookup(name string) *fs.Node {
+func (d fdDirectory) Lookup(name string) *fs.Node {
 	f := named(name)
 	if f == nil {
 		return nil
 	}
-	return maker("/proc/").NewJump(func() string { return f.describe() }, func() *fs.Node { return f.node() })
+	return d.t.NewJump(func() string { return f.describe() }, func() *fs.Node { return f.node() })
 }
 
 // named returns the open file behind a descriptor written in decimal, or nil.
@@ -64,7 +60,7 @@ func (f *file) describe() string {
 	case *console:
 		return "/dev/console"
 	case *memoryDevice:
-		return "/dev/" + deviceNames[o.node.Rdev()]
+		return "/dev/" + deviceName(o.node.Rdev())
 	case placed:
 		if node := o.place(); node.IsDir() {
 			return pathOf(node)
@@ -105,12 +101,12 @@ func (r *regular) pathName() string {
 // infoDirectory is /proc/self/fdinfo.
 type infoDirectory struct{ fdDirectory }
 
-func (infoDirectory) Lookup(name string) *fs.Node {
+func (d infoDirectory) Lookup(name string) *fs.Node {
 	f := named(name)
 	if f == nil {
 		return nil
 	}
-	return maker("/proc/").NewFile(0o400, func() []byte {
+	return d.t.NewFile(0o400, func() []byte {
 		var p prose
 		pos := int64(0)
 		if o, ok := f.object.(positional); ok {

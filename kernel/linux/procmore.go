@@ -1,41 +1,6 @@
 package linux
 
-import (
-	"strconv"
-
-	"pith/kernel/socket"
-)
-
-// plantMore makes the files that monitoring libraries read beyond those of
-// plantProc and plantSys, and small tables of /etc.
-func plantMore() {
-	still := func(text string) func() []byte { return func() []byte { return []byte(text) } }
-	for path, contents := range map[string]func() []byte{
-		"/proc/self/cgroup":                                  still("0::/\n"),
-		"/proc/self/oom_score":                               still("0\n"),
-		"/proc/self/personality":                             still("00000000\n"),
-		"/proc/self/task/1/stat":                             procStat,
-		"/proc/self/task/1/comm":                             func() []byte { return []byte(command() + "\n") },
-		"/proc/cmdline":                                      still("\n"),
-		"/proc/modules":                                      still(""),
-		"/proc/swaps":                                        still("Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n"),
-		"/proc/net/route":                                    procRoute,
-		"/proc/net/unix":                                     still("Num       RefCount Protocol Flags    Type St Inode Path\n"),
-		"/proc/sys/kernel/version":                           still("#1 SMP Pith\n"),
-		"/proc/sys/kernel/cap_last_cap":                      still("40\n"),
-		"/proc/sys/fs/file-nr":                               procFileNumbers,
-		"/proc/sys/fs/inotify/max_user_instances":            still("128\n"),
-		"/proc/sys/fs/inotify/max_queued_events":             still(strconv.Itoa(maxEvents) + "\n"),
-		"/proc/sys/vm/swappiness":                            still("0\n"),
-		"/sys/devices/system/node/online":                    still("0\n"),
-		"/sys/kernel/mm/transparent_hugepage/hpage_pmd_size": still("2097152\n"),
-	} {
-		if path == "/proc/net/route" || path == "/proc/net/unix" {
-			path = "/proc/self" + path[len("/proc"):]
-		}
-		generate(path, 0o444, contents)
-	}
-}
+import "pith/kernel/socket"
 
 // procFileNumbers is /proc/sys/fs/file-nr: open files, free ones, the most.
 func procFileNumbers() []byte {

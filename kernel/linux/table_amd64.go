@@ -7,29 +7,29 @@ const tableSize = 480
 
 // lower is the calls that belong to the lower half and are done there with
 // the program's own arguments.
-var lower = setOf(
-	syscall.SYS_BRK,
-	syscall.SYS_RT_SIGACTION, syscall.SYS_RT_SIGPROCMASK, syscall.SYS_RT_SIGRETURN, syscall.SYS_RT_SIGPENDING,
-	syscall.SYS_RT_SIGQUEUEINFO, syscall.SYS_RT_TGSIGQUEUEINFO, syscall.SYS_SIGALTSTACK,
-	syscall.SYS_KILL, syscall.SYS_TKILL, syscall.SYS_TGKILL,
-	syscall.SYS_GETPID, syscall.SYS_GETTID,
-	syscall.SYS_GETITIMER, syscall.SYS_SETITIMER, syscall.SYS_ALARM,
-	syscall.SYS_TIMER_CREATE, syscall.SYS_TIMER_SETTIME, syscall.SYS_TIMER_GETTIME, syscall.SYS_TIMER_GETOVERRUN,
-	syscall.SYS_TIMER_DELETE,
-	syscall.SYS_CLOCK_GETTIME, syscall.SYS_CLOCK_GETRES, syscall.SYS_CLOCK_SETTIME, syscall.SYS_GETTIMEOFDAY,
-	syscall.SYS_SETTIMEOFDAY, syscall.SYS_TIME,
-	syscall.SYS_SCHED_YIELD, syscall.SYS_SCHED_GETAFFINITY, syscall.SYS_SCHED_SETAFFINITY, sysNumGetcpu,
-	syscall.SYS_SCHED_GETPARAM, syscall.SYS_SCHED_SETPARAM, syscall.SYS_SCHED_GETSCHEDULER,
-	syscall.SYS_SCHED_SETSCHEDULER, syscall.SYS_SCHED_GET_PRIORITY_MAX, syscall.SYS_SCHED_GET_PRIORITY_MIN,
-	syscall.SYS_ARCH_PRCTL, syscall.SYS_GETRUSAGE,
-	syscall.SYS_SET_TID_ADDRESS, syscall.SYS_SET_ROBUST_LIST, syscall.SYS_GET_ROBUST_LIST, sysNumRseq, sysNumMembarrier,
-	syscall.SYS_EXIT, syscall.SYS_EXIT_GROUP,
-)
+var lower = set{
+	syscall.SYS_BRK:          true,
+	syscall.SYS_RT_SIGACTION: true, syscall.SYS_RT_SIGPROCMASK: true, syscall.SYS_RT_SIGRETURN: true, syscall.SYS_RT_SIGPENDING: true,
+	syscall.SYS_RT_SIGQUEUEINFO: true, syscall.SYS_RT_TGSIGQUEUEINFO: true, syscall.SYS_SIGALTSTACK: true,
+	syscall.SYS_KILL: true, syscall.SYS_TKILL: true, syscall.SYS_TGKILL: true,
+	syscall.SYS_GETPID: true, syscall.SYS_GETTID: true,
+	syscall.SYS_GETITIMER: true, syscall.SYS_SETITIMER: true, syscall.SYS_ALARM: true,
+	syscall.SYS_TIMER_CREATE: true, syscall.SYS_TIMER_SETTIME: true, syscall.SYS_TIMER_GETTIME: true, syscall.SYS_TIMER_GETOVERRUN: true,
+	syscall.SYS_TIMER_DELETE:  true,
+	syscall.SYS_CLOCK_GETTIME: true, syscall.SYS_CLOCK_GETRES: true, syscall.SYS_CLOCK_SETTIME: true, syscall.SYS_GETTIMEOFDAY: true,
+	syscall.SYS_SETTIMEOFDAY: true, syscall.SYS_TIME: true,
+	syscall.SYS_SCHED_YIELD: true, syscall.SYS_SCHED_GETAFFINITY: true, syscall.SYS_SCHED_SETAFFINITY: true, sysNumGetcpu: true,
+	syscall.SYS_SCHED_GETPARAM: true, syscall.SYS_SCHED_SETPARAM: true, syscall.SYS_SCHED_GETSCHEDULER: true,
+	syscall.SYS_SCHED_SETSCHEDULER: true, syscall.SYS_SCHED_GET_PRIORITY_MAX: true, syscall.SYS_SCHED_GET_PRIORITY_MIN: true,
+	syscall.SYS_ARCH_PRCTL: true, syscall.SYS_GETRUSAGE: true,
+	syscall.SYS_SET_TID_ADDRESS: true, syscall.SYS_SET_ROBUST_LIST: true, syscall.SYS_GET_ROBUST_LIST: true, sysNumRseq: true, sysNumMembarrier: true,
+	syscall.SYS_EXIT: true, syscall.SYS_EXIT_GROUP: true,
+}
 
 // lowerBlocking is those that may block the thread.
-var lowerBlocking = setOf(
-	syscall.SYS_FUTEX, syscall.SYS_RT_SIGTIMEDWAIT, syscall.SYS_RT_SIGSUSPEND,
-)
+var lowerBlocking = set{
+	syscall.SYS_FUTEX: true, syscall.SYS_RT_SIGTIMEDWAIT: true, syscall.SYS_RT_SIGSUSPEND: true,
+}
 
 // table is the handlers of all other calls.
 var table = [tableSize]handler{
@@ -73,10 +73,10 @@ var table = [tableSize]handler{
 	syscall.SYS_STAT:  sysStat, syscall.SYS_LSTAT: sysLstat, syscall.SYS_FSTAT: sysFstat,
 	syscall.SYS_NEWFSTATAT: sysNewfstatat, sysNumStatx: sysStatx,
 	syscall.SYS_STATFS: sysStatfs, syscall.SYS_FSTATFS: sysFstatfs,
-	syscall.SYS_GETXATTR: onAttributes(call.followed, getAttribute), syscall.SYS_LGETXATTR: onAttributes(call.unfollowed, getAttribute), syscall.SYS_FGETXATTR: onAttributes(call.described, getAttribute),
-	syscall.SYS_SETXATTR: onAttributes(call.followed, setAttribute), syscall.SYS_LSETXATTR: onAttributes(call.unfollowed, setAttribute), syscall.SYS_FSETXATTR: onAttributes(call.described, setAttribute),
-	syscall.SYS_LISTXATTR: onAttributes(call.followed, listAttributes), syscall.SYS_LLISTXATTR: onAttributes(call.unfollowed, listAttributes), syscall.SYS_FLISTXATTR: onAttributes(call.described, listAttributes),
-	syscall.SYS_REMOVEXATTR: onAttributes(call.followed, removeAttribute), syscall.SYS_LREMOVEXATTR: onAttributes(call.unfollowed, removeAttribute), syscall.SYS_FREMOVEXATTR: onAttributes(call.described, removeAttribute),
+	syscall.SYS_GETXATTR: sysGetxattr, syscall.SYS_LGETXATTR: sysLgetxattr, syscall.SYS_FGETXATTR: sysFgetxattr,
+	syscall.SYS_SETXATTR: sysSetxattr, syscall.SYS_LSETXATTR: sysLsetxattr, syscall.SYS_FSETXATTR: sysFsetxattr,
+	syscall.SYS_LISTXATTR: sysListxattr, syscall.SYS_LLISTXATTR: sysLlistxattr, syscall.SYS_FLISTXATTR: sysFlistxattr,
+	syscall.SYS_REMOVEXATTR: sysRemovexattr, syscall.SYS_LREMOVEXATTR: sysLremovexattr, syscall.SYS_FREMOVEXATTR: sysFremovexattr,
 
 	// Pipes and transfers: pipe.go, transfer.go
 	syscall.SYS_PIPE: sysPipe, syscall.SYS_PIPE2: sysPipe2,
@@ -108,7 +108,7 @@ var table = [tableSize]handler{
 
 	// Memory: memory.go
 	syscall.SYS_MMAP: sysMmap, syscall.SYS_MUNMAP: sysMunmap, syscall.SYS_MREMAP: sysMremap,
-	syscall.SYS_MPROTECT: onShared(syscall.SYS_MPROTECT), syscall.SYS_MADVISE: onShared(syscall.SYS_MADVISE),
+	syscall.SYS_MPROTECT: sysMprotect, syscall.SYS_MADVISE: sysMadvise,
 	syscall.SYS_MSYNC: sysMsync, syscall.SYS_MINCORE: sysMincore,
 	syscall.SYS_MLOCK: zero, syscall.SYS_MUNLOCK: zero, syscall.SYS_MLOCKALL: zero, syscall.SYS_MUNLOCKALL: zero,
 	sysNumMlock2: zero,

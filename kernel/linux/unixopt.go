@@ -5,18 +5,17 @@ import "syscall"
 // soReusePort is SO_REUSEPORT, which package syscall lacks on x86-64.
 const soReusePort = 15
 
-// Options that are kept and given back, without further effect: a socket in
-// this machine has no use for them.
-var unixOptions = map[int]int{ // name to initial value
-	syscall.SO_SNDBUF:    unixBuffer,
-	syscall.SO_RCVBUF:    unixBuffer,
-	syscall.SO_PASSCRED:  0,
-	syscall.SO_REUSEADDR: 0,
-	soReusePort:          0,
-	syscall.SO_KEEPALIVE: 0,
-	syscall.SO_BROADCAST: 0,
-	syscall.SO_PRIORITY:  0,
-	syscall.SO_TIMESTAMP: 0,
+// unixOption returns the initial value of an option that is kept and given
+// back, without further effect: a socket in this machine has no use for it.
+func unixOption(name int) (value int, ok bool) {
+	switch name {
+	case syscall.SO_SNDBUF, syscall.SO_RCVBUF:
+		return unixBuffer, true
+	case syscall.SO_PASSCRED, syscall.SO_REUSEADDR, soReusePort, syscall.SO_KEEPALIVE, syscall.SO_BROADCAST,
+		syscall.SO_PRIORITY, syscall.SO_TIMESTAMP:
+		return 0, true
+	}
+	return 0, false
 }
 
 func (u *unix) setOption(level, name int, value []byte) Errno {
@@ -26,7 +25,7 @@ func (u *unix) setOption(level, name int, value []byte) Errno {
 	if name == syscall.SO_LINGER {
 		return 0
 	}
-	if _, ok := unixOptions[name]; !ok {
+	if _, ok := unixOption(name); !ok {
 		return syscall.ENOPROTOOPT
 	}
 	if len(value) < 4 {
@@ -71,7 +70,7 @@ func (u *unix) option(level, name int, value []byte) (int, Errno) {
 	if v, ok := u.options[name]; ok {
 		return number(value, v)
 	}
-	if v, ok := unixOptions[name]; ok {
+	if v, ok := unixOption(name); ok {
 		return number(value, v)
 	}
 	return 0, syscall.ENOPROTOOPT

@@ -20,16 +20,32 @@ func (c call) described() (*fs.Node, Errno) {
 	return node, errno
 }
 
-// onAttributes makes a handler of a way to find the node and of what to do.
-func onAttributes(find func(call) (*fs.Node, Errno), do func(call, *fs.Node) (uintptr, Errno)) handler {
-	return func(c call) (uintptr, Errno) {
-		node, errno := find(c)
-		if errno != 0 {
-			return 0, errno
-		}
-		return do(c, node)
+// onAttributes is a call of a way to find the node and of what to do.
+func (c call) onAttributes(find func(call) (*fs.Node, Errno), do func(call, *fs.Node) (uintptr, Errno)) (uintptr, Errno) {
+	node, errno := find(c)
+	if errno != 0 {
+		return 0, errno
 	}
+	return do(c, node)
 }
+
+func sysGetxattr(c call) (uintptr, Errno)  { return c.onAttributes(call.followed, getAttribute) }
+func sysLgetxattr(c call) (uintptr, Errno) { return c.onAttributes(call.unfollowed, getAttribute) }
+func sysFgetxattr(c call) (uintptr, Errno) { return c.onAttributes(call.described, getAttribute) }
+
+func sysSetxattr(c call) (uintptr, Errno)  { return c.onAttributes(call.followed, setAttribute) }
+func sysLsetxattr(c call) (uintptr, Errno) { return c.onAttributes(call.unfollowed, setAttribute) }
+func sysFsetxattr(c call) (uintptr, Errno) { return c.onAttributes(call.described, setAttribute) }
+
+func sysListxattr(c call) (uintptr, Errno)  { return c.onAttributes(call.followed, listAttributes) }
+func sysLlistxattr(c call) (uintptr, Errno) { return c.onAttributes(call.unfollowed, listAttributes) }
+func sysFlistxattr(c call) (uintptr, Errno) { return c.onAttributes(call.described, listAttributes) }
+
+func sysRemovexattr(c call) (uintptr, Errno) { return c.onAttributes(call.followed, removeAttribute) }
+func sysLremovexattr(c call) (uintptr, Errno) {
+	return c.onAttributes(call.unfollowed, removeAttribute)
+}
+func sysFremovexattr(c call) (uintptr, Errno) { return c.onAttributes(call.described, removeAttribute) }
 
 // attributeName reads an attribute's name; one that is too long is ERANGE.
 func (c call) attributeName() (string, Errno) {
