@@ -21,6 +21,7 @@ type stdFlags struct {
 	long    bool
 	timeout time.Duration
 	results string
+	resume  bool
 	report  string
 }
 
@@ -34,10 +35,12 @@ func (a *app) testStd(parent *cobra.Command, args []string) error {
 each in a machine of its own. Tests that can't pass there are listed with their
 reasons in test/conformance/exclusions.txt; any other failure fails the run.
 "goroot/test" as a package stands for the programs of GOROOT/test, and
-goroot/test/ken for those of one folder.`,
+goroot/test/ken for those of one folder. With --resume, what has a good result in
+the results' file is not run again: an interrupted run goes on, a failed one tries
+what failed.`,
 		Example: `  pith test std
   pith test std --cpus 2 os net/...
-  pith test std --results results.json --report docs/conformance.md`,
+  pith test std --results results.json --resume --report report.md`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		RunE: func(c *cobra.Command, packages []string) error {
@@ -48,6 +51,7 @@ goroot/test/ken for those of one folder.`,
 	c.Flags().BoolVar(&f.long, "long", false, "without -short")
 	c.Flags().DurationVar(&f.timeout, "timeout", 10*time.Minute, "of one package")
 	c.Flags().StringVar(&f.results, "results", "", "keep the results in this file, beside what it has of other packages")
+	c.Flags().BoolVar(&f.resume, "resume", false, "leave out what has a good result in the file of --results")
 	c.Flags().StringVar(&f.report, "report", "", "write the counts of all results to this file, as Markdown")
 	c.SetArgs(args)
 	return c.ExecuteContext(parent.Context())
@@ -58,25 +62,29 @@ func (a *app) runStd(ctx context.Context, patterns []string, f stdFlags) error {
 	if err != nil {
 		return err
 	}
+	if f.resume && f.results == "" {
+		return pith.Errorf("--resume goes on with the results of an earlier run: give their file with --results")
+	}
 	ctx, stop := interruptible(ctx)
 	defer stop()
-	r, done, err := a.newRunner(ctx, f)
+	r, remove, err := a.newRunner(ctx, f)
 	if err != nil {
 		return err
 	}
-	defer done()
+	defer remove()
 	book, err := conformance.OpenBook(f.results)
 	if err != nil {
 		return err
 	}
-	failed, err := r.All(ctx, patterns, cpus, func(result conformance.Result) error {
+	done := func(pkg string, cpus int) bool { return f.resume && book.Done(pkg, cpus, f.long) }
+	failed, err := r.All(ctx, patterns, cpus, done, func(result conformance.Result) error {
 		fmt.Fprintln(a.out, result)
 		return book.Add(result)
 	})
-	if err == nil && f.report != "" {
-		err = os.WriteFile(f.report, []byte(book.Report(r)), 0o644)
-	}
 	if err != nil {
+		return err
+	}
+	if err := writeReport(ctx, f.report, book, r); err != nil {
 		return err
 	}
 	if failed > 0 {
@@ -86,8 +94,19 @@ func (a *app) runStd(ctx context.Context, patterns []string, f stdFlags) error {
 	return nil
 }
 
-// newRunner prepares the toolchain; call done at the end.
-func (a *app) newRunner(ctx context.Context, f stdFlags) (r *conformance.Runner, done func(), err error) {
+func writeReport(ctx context.Context, file string, book *conformance.Book, r *conformance.Runner) error {
+	if file == "" {
+		return nil
+	}
+	text, err := book.Report(ctx, r)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, []byte(text), 0o644)
+}
+
+// newRunner prepares the toolchain; call remove at the end.
+func (a *app) newRunner(ctx context.Context, f stdFlags) (r *conformance.Runner, remove func(), err error) {
 	exclusions, err := conformance.ReadExclusions()
 	if err != nil {
 		return nil, nil, err

@@ -41,10 +41,11 @@ type Result struct {
 	Passed   int
 	Skipped  int      // by the tests themselves
 	Excluded int      // tests that are listed and did not pass
-	Failed   []string // tests that failed or did not end, and are not listed
-	Wrong    []string // listed tests that passed
+	Failed   []string `json:",omitempty"` // tests that failed or did not end, and are not listed
+	Wrong    []string `json:",omitempty"` // listed tests that passed
 	Seconds  float64
-	Problem  string // why nothing could be run, "" where it could
+	Long     bool   `json:",omitempty"` // without -short
+	Problem  string `json:",omitempty"` // why nothing could be run, "" where it could
 }
 
 // OK tells whether the run was as the list says.
@@ -100,7 +101,7 @@ func (r *Runner) Package(ctx context.Context, pkg string, cpus []int) []Result {
 
 // run runs a binary twice: what is not listed, and what is.
 func (r *Runner) run(ctx context.Context, pkg, binary string, cpus int) Result {
-	result := Result{Package: pkg, CPUs: cpus}
+	result := Result{Package: pkg, CPUs: cpus, Long: !r.Short}
 	listed := r.Exclusions.Tests(pkg)
 	start := time.Now()
 	var args []string
@@ -150,6 +151,12 @@ func (result *Result) count(seen *events) {
 // test.
 var memory = map[string]string{"runtime": "4G"}
 
+// environment is what packages' tests need that start themselves again to have it.
+var environment = map[string]string{
+	"crypto/internal/fips140only": "GODEBUG=fips140=only",
+	"crypto/internal/fips140test": "GODEBUG=fips140=on",
+}
+
 // machine runs a test binary in a machine of its own. The text says why none
 // could be started.
 func (r *Runner) machine(ctx context.Context, pkg, binary string, cpus int, args []string) (*events, string) {
@@ -158,6 +165,9 @@ func (r *Runner) machine(ctx context.Context, pkg, binary string, cpus int, args
 	own := []string{"run", "--cpus", fmt.Sprint(cpus)}
 	if m := memory[pkg]; m != "" {
 		own = append(own, "-m", m)
+	}
+	if e := environment[pkg]; e != "" {
+		own = append(own, "-e", e)
 	}
 	args = append(append(own, binary, "-test.paniconexit0", "-test.v=test2json", "-test.timeout="+r.Timeout.String()), args...)
 	if r.Short {

@@ -75,20 +75,50 @@ func TestList(t *testing.T) {
 	}
 }
 
-func TestWanted(t *testing.T) {
-	for text, want := range map[string]bool{
-		"// run\n\npackage main\n":                            true,
-		"// run -goexperiment x\n\npackage main\n":            false,
-		"// errorcheck\n\npackage main\n":                     false,
-		"// run\n\n//go:build cgo\n\npackage main\n":          false,
-		"// run\n\n//go:build !linux\n\npackage main\n":       false,
-		"// run\n\n//go:build linux\n\npackage main\n":        true,
-		"// run\n\n//go:build !wasm\n\npackage main\n":        true,
-		"// run\n\n//go:build darwin\n\npackage main\n":       false,
-		"// run\n\n//go:build !nacl && !js\n\npackage main\n": true,
+// describe is a recipe in words.
+func describe(r recipe) string {
+	s := r.action
+	for _, part := range [][2]string{
+		{"sources", strings.Join(r.sources, " ")}, {"args", strings.Join(r.args, " ")}, {"flags", r.goflags()},
+		{"ldflags", r.ldflags}, {"experiment", r.experiment}, {"language", r.language},
 	} {
-		if got := wanted(text); got != want {
-			t.Errorf("%q: %v, want %v", text, got, want)
+		if part[1] != "" && part[1] != "1.26" {
+			s += " " + part[0] + "=" + part[1]
+		}
+	}
+	return s
+}
+
+// TestRecipe: the first lines of GOROOT/test's programs are understood.
+func TestRecipe(t *testing.T) {
+	for text, want := range map[string]string{
+		"// run\n\npackage main\n":                                              "run",
+		"//run\n\npackage main\n":                                               "run",
+		"// run -goexperiment x a b\n\npackage main\n":                          "run args=a b experiment=x",
+		"// run -gcflags='all=-N -l'\n\npackage main\n":                         "run flags='-gcflags=all=-N -l'",
+		"// run -gcflags -l=4\n\npackage main\n":                                "run flags=-gcflags=-l=4",
+		"// run -race -tags=x\n\npackage main\n":                                "run flags=-race -tags=x",
+		"// buildrun -t 10  -gcflags=-d=x\n\npackage main\n":                    "run flags=-gcflags=-d=x",
+		"// runoutput ./rotate.go\n\npackage main\n":                            "runoutput sources=rotate.go",
+		"// rundir -l=4\n":                                                      "rundir flags=-gcflags=test/...=-l=4",
+		"// rundir -ldflags -strictdups=2 -w=0\n":                               "rundir ldflags=-strictdups=2 -w=0",
+		"// errorcheckandrundir -0 -m\n\npackage ignored\n":                     "rundir",
+		"// runindir -gomodversion \"1.23\"\n":                                  "runindir language=1.23",
+		"// errorcheck\n\npackage main\n":                                       "",
+		"// Copyright\n\npackage main\n":                                        "",
+		"// run\n\n//go:build cgo\n\npackage main\n":                            "",
+		"// run\n\n//go:build !linux\n\npackage main\n":                         "",
+		"//go:build linux\n\n// run\n\npackage main\n":                          "run",
+		"// run\n\n//go:build !wasm && test_run\n\npackage main\n":              "run",
+		"// run\n\n//go:build darwin\n\npackage main\n":                         "",
+		"// run\n\n//go:build !nacl && !js && !gcflags_noopt\n\npackage main\n": "run",
+	} {
+		got := ""
+		if r, ok := parseRecipe(text); ok {
+			got = describe(r)
+		}
+		if got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
 		}
 	}
 }
