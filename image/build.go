@@ -161,7 +161,7 @@ func (b *builder) compile(ctx context.Context, go_ command, p *program, patterns
 		return err
 	}
 	args := []string{"build", "-v", "-trimpath", "-buildvcs=false", "-o", linked, "-ldflags=" + ldflags}
-	args = slices.Concat(args, b.tagFlags(), flags, []string{"--"}, patterns)
+	args = slices.Concat(args, b.compilerFlags(), b.tagFlags(), flags, []string{"--"}, patterns)
 	_, err = go_.run(ctx, func(line string) bool {
 		if !importPath.MatchString(line) {
 			return false
@@ -192,6 +192,39 @@ func (b *builder) userFlags(tools toolchain, flags ...string) string {
 		flags = append(flags, b.options.LDFlags)
 	}
 	return strings.Join(flags, " ")
+}
+
+// compilerFlags keep the kernel optimised where GOFLAGS says -gcflags for all
+// packages, as debuggers ask for: unoptimised, its system calls' frames don't fit
+// a goroutine's stack. The argument would hide those of GOFLAGS, so it repeats
+// them.
+func (b *builder) compilerFlags() (args []string) {
+	for _, flag := range splitFlags(b.goflags) {
+		if value, ok := strings.CutPrefix(strings.TrimLeft(flag, "-"), "gcflags="); ok {
+			args = append(args, "-gcflags="+value)
+		}
+	}
+	if len(args) == 0 {
+		return nil
+	}
+	return append(args, "-gcflags="+kernelPath+"/...=", "-gcflags=pith/abi/...=")
+}
+
+// splitFlags splits GOFLAGS, where a flag may stand in quotes.
+func splitFlags(text string) (flags []string) {
+	for text = strings.TrimSpace(text); text != ""; text = strings.TrimSpace(text) {
+		end := strings.IndexByte(text, ' ')
+		if quote := text[0]; quote == '\'' || quote == '"' {
+			text = text[1:]
+			end = strings.IndexByte(text, quote)
+		}
+		if end < 0 {
+			return append(flags, text)
+		}
+		flags = append(flags, text[:end])
+		text = text[end+1:]
+	}
+	return flags
 }
 
 // cgoHint adds which packages were built without their C parts to an error

@@ -497,3 +497,19 @@ func TestEmbeddedSources(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestCompilerFlags: the kernel stays optimised whatever GOFLAGS says of all
+// packages.
+func TestCompilerFlags(t *testing.T) {
+	for flags, want := range map[string]string{
+		"":                                      "",
+		"-mod=mod -tags=x":                      "",
+		"-gcflags=-l -mod=mod":                  "-gcflags=-l|-gcflags=pith/kernel/...=|-gcflags=pith/abi/...=",
+		"'-gcflags=all=-N -l' --gcflags=a/b=-m": "-gcflags=all=-N -l|-gcflags=a/b=-m|-gcflags=pith/kernel/...=|-gcflags=pith/abi/...=",
+	} {
+		b := &builder{goflags: flags}
+		if got := strings.Join(b.compilerFlags(), "|"); got != want {
+			t.Errorf("%s: %s, want %s", flags, got, want)
+		}
+	}
+}
