@@ -45,7 +45,8 @@ type Spec struct {
 	Deployment string `json:",omitempty"` // that it is an instance of; "" is none
 	Revision   string `json:",omitempty"` // of the deployment's: another one is another machine
 
-	Send []string // paths of files and folders that come back to the host when the program ends
+	Program string   `json:",omitempty"` // the program's own name, argv[0]; "" is the image's
+	Send    []string // paths of files and folders that come back to the host when the program ends
 }
 
 var namePattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
@@ -111,6 +112,9 @@ func (s Spec) Argv() []string {
 	name := s.Name
 	if s.Image != nil {
 		name = s.Image.Manifest.Name
+	}
+	if s.Program != "" {
+		name = s.Program
 	}
 	args := s.Args
 	if args == nil && s.Image != nil {

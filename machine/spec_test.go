@@ -95,6 +95,10 @@ func TestArgvAndEnviron(t *testing.T) {
 	if got := s.Argv(); !slices.Equal(got, []string{"prog", "-own"}) {
 		t.Errorf("Argv = %q", got)
 	}
+	s.Program = "/program"
+	if got := s.Argv(); !slices.Equal(got, []string{"/program", "-own"}) {
+		t.Errorf("named Argv = %q", got)
+	}
 	s.Env = []string{"B=own", "C=own=x", "C=last"}
 	if got := s.Environ(); !slices.Equal(got, []string{"A=image", "B=own", "C=last"}) {
 		t.Errorf("Environ = %q", got)

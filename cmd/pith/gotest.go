@@ -33,6 +33,10 @@ func separate(args []string) []string {
 	return args
 }
 
+// testProgram is where the kernel shows the program's own file: tests open
+// os.Args[0], which the go command makes a path.
+const testProgram = "/program"
+
 // asTest makes a machine of what a Go test needs to find: the folder that it is
 // called in, with all files of its module, and the environment of this process.
 // What it writes for its flags comes back.
@@ -45,7 +49,7 @@ func asTest(s *machine.Spec) error {
 	s.Dir, s.Files = dir, testFiles(root, dir)
 	s.Env = testEnv(root, dir, s.Env)
 	s.Send = testOutputs(wd, s.Args)
-	s.Remove = true
+	s.Program, s.Remove = testProgram, true
 	return nil
 }
 
