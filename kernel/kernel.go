@@ -68,6 +68,7 @@ func executable() (pieces []fs.Piece) {
 func (m *machine) startLinux() {
 	rt.SetPollable(linux.Pollable)
 	rt.SetUmask(linux.Umask)
+	rt.SetStored(linux.Stored)
 	linux.Start(linux.Config{
 		Console: m.console,
 		Poller:  rt.Poller{},
@@ -82,6 +83,8 @@ func (m *machine) startLinux() {
 		Memory:     rt.Memory,
 		Mapped:     rt.Mapped,
 		Random:     m.entropy.fill,
+		Late:       &rt.Late,
+		TakeLate:   rt.TakeLate,
 
 		Listening: announce,
 	})

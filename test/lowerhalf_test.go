@@ -14,7 +14,7 @@ import (
 var (
 	forbidden     = regexp.MustCompile(`CALL runtime\.(gcWriteBarrier\w*|newobject|mallocgc\w*|makeslice\w*|growslice\w*|deferproc\w*|mapaccess\w*|mapassign\w*|chansend\w*|chanrecv\w*|concatstring\w*|convT\w*|typedmemmove|wbZero|wbMove|memmove|memclrNoHeapPointers)\b`)
 	beforeRuntime = regexp.MustCompile(`^pith/kernel/(boot\..*|trap\.(Init|SetSyscall)|clock\.(fromKVM|fromCPUID|calibrate|Init|setHz)|mm\.\(\*Space\)\.(Init|SetFlush)|rt\.Set.*|diag\.Init|cpu\.InitFeatures)\(`)
-	upperHalf     = regexp.MustCompile(`^pith/kernel/rt\.(Trap|Pages|MapDevice|Line|Message|Signal|Memory|Print|Exit|Poller\.\w+|\(\*?Poller\)\.\w+|\(\*Interrupt\)\.\w+)`)
+	upperHalf     = regexp.MustCompile(`^pith/kernel/rt\.(Trap|TakeLate|Pages|MapDevice|Line|Message|Signal|Memory|Print|Exit|Poller\.\w+|\(\*?Poller\)\.\w+|\(\*Interrupt\)\.\w+)`)
 )
 
 func TestLowerHalfNeitherAllocatesNorStoresPointers(t *testing.T) {

@@ -48,6 +48,18 @@ func Pollable(fd int32) bool {
 	return pollables[fd/32].Load()>>(uint(fd)%32)&1 != 0
 }
 
+// storeds has a bit for each descriptor of a file or folder.
+var storeds [maxDescriptors / 32]atomic.Uint32
+
+// Stored reports whether a descriptor is open and a file's or folder's. It may be
+// called from the lower half, as Pollable.
+//
+//go:nosplit
+//go:norace
+func Stored(fd int32) bool {
+	return fd >= 0 && fd < maxDescriptors && storeds[fd/32].Load()>>(uint(fd)%32)&1 != 0
+}
+
 // slot returns a descriptor's slot, or nil if there never was one.
 func (t *descriptors) slot(fd uintptr) *slot {
 	if fd >= maxDescriptors {
@@ -220,4 +232,7 @@ func installTwo(a, b *file, flags uintptr) (pair [2]int32, errno Errno) {
 }
 
 // open returns the open file behind an argument.
-func open(fd uintptr) (*file, Errno) { return fds.open(fd) }
+func open(fd uintptr) (*file, Errno) {
+	settle()
+	return fds.open(fd)
+}

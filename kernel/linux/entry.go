@@ -75,6 +75,7 @@ func answer(trap uintptr, c call) (uintptr, Errno) {
 	if trap >= uintptr(len(table)) || table[trap] == nil {
 		return failed, missing(trap)
 	}
+	settle()
 	r, errno := table[trap](c)
 	if errno != 0 {
 		return failed, errno

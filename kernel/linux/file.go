@@ -81,6 +81,7 @@ func (f *file) mayWrite() bool {
 // announce tells the pollers that the file got a descriptor.
 func (f *file) announce(fd int32) {
 	if !f.pollable {
+		storeds[fd/32].Or(1 << (uint(fd) % 32))
 		return
 	}
 	f.watch.addDescriptor(fd)
@@ -93,6 +94,7 @@ func (f *file) announce(fd int32) {
 // conceal is announce's opposite.
 func (f *file) conceal(fd int32) {
 	if !f.pollable {
+		storeds[fd/32].And(^uint32(1 << (uint(fd) % 32)))
 		return
 	}
 	f.watch.removeDescriptor(fd)

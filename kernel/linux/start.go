@@ -39,7 +39,8 @@ type Poller interface {
 	Forget(fd int32)
 }
 
-// Config is what Start needs. All fields are needed but Stack, Mapped and Listening.
+// Config is what Start needs. All fields are needed but Stack, Mapped, Listening and
+// Late.
 type Config struct {
 	Console  Console
 	Poller   Poller
@@ -65,6 +66,11 @@ type Config struct {
 	// (udp) at a port that the program chose, other than on loopback. It may
 	// be called more than once for a port; nil is nobody.
 	Listening func(protocol string, port uint16)
+	// Late counts what the runtime wrote to files while nothing else ran, and
+	// TakeLate returns the oldest of it; Late is counted down when that is
+	// written. nil is never.
+	Late     *atomic.Uint32
+	TakeLate func() (fd int32, data []byte)
 }
 
 // What Start sets up. It isn't changed afterwards, but for what is atomic.

@@ -22,6 +22,8 @@ const (
 	privateMapped   // whether the program's memory is there: address, size, access
 	privateMemory   // total, or with 1 free, bytes
 	privateAnnounce // control message: address, size
+	privateLate     // the oldest page of late writes
+	privateFree     // give back a page that privateLate returned
 )
 
 func private(nr uint64, a, b, c uintptr) uint64 {
@@ -63,6 +65,11 @@ func private(nr uint64, a, b, c uintptr) uint64 {
 		return uint64(total)
 	case privateAnnounce:
 		diag.Message(a, b)
+		return 0
+	case privateLate:
+		return uint64(late.take())
+	case privateFree:
+		mm.Memory.FreePages(a-mm.Virtual(0), 0)
 		return 0
 	}
 	return fail(eNOSYS)

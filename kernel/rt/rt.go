@@ -35,6 +35,7 @@ const (
 	eINVAL  = 22
 	eNOSYS  = 38
 	eNFILE  = 23
+	ePIPE   = 32
 	eTIME   = 110
 	eNODEV  = 19
 	eACCESS = 13
@@ -59,8 +60,10 @@ func dispatch(f *cpu.Frame) {
 	switch nr {
 	case 0:
 		f.AX = read(a, b, c)
+		again(f, nr)
 	case 1:
 		f.AX = write(a, b, c)
+		again(f, nr)
 	case 3:
 		f.AX = closeDescriptor(a)
 	case 9:
@@ -152,6 +155,8 @@ func dispatch(f *cpu.Frame) {
 		f.AX = poll.EventFD
 	case 291:
 		f.AX = poll.EpollFD
+	case 293:
+		f.AX = makePipe(a, b)
 	case 318:
 		f.AX = getrandom(a, b)
 	default:
@@ -182,11 +187,11 @@ func mayRead(addr, size uintptr) bool  { return mm.Memory.Mapped(addr, size, mm.
 func mayWrite(addr, size uintptr) bool { return mm.Memory.Mapped(addr, size, mm.Read|mm.Write) }
 
 func read(fd, addr, n uintptr) uint64 {
-	if fd != poll.EventFD {
-		if fd == 0 {
-			return 0
-		}
-		return fail(eBADF)
+	switch {
+	case fd == 0:
+		return 0
+	case fd != poll.EventFD:
+		return readPipe(fd, addr, n)
 	}
 	if n < 8 || !mayWrite(addr, 8) {
 		return fail(eINVAL)
@@ -215,22 +220,26 @@ func write(fd, addr, n uintptr) uint64 {
 		poll.Runtime.Signal(cpu.Load64(addr))
 		return 8
 	}
-	return fail(eBADF)
+	if fd < poll.EpollFD && stored != nil && stored(int32(fd)) {
+		return late.write(fd, addr, n)
+	}
+	return writePipe(fd, addr, n)
 }
 
-// closeDescriptor is the runtime's close: it has opened nothing but its poller.
+// closeDescriptor is the runtime's close: it has opened nothing but its poller and
+// pipes.
 func closeDescriptor(fd uintptr) uint64 {
 	if fd == poll.EventFD || fd == poll.EpollFD {
 		return 0
 	}
-	return fail(eBADF)
+	return closePipe(fd)
 }
 
 // fcntl answers for descriptors 0 to 2 before package linux is there.
 func fcntl(fd, cmd uintptr) uint64 {
 	const getFlags, readWrite = 3, 2
 	if fd > 2 {
-		return fail(eBADF)
+		return fcntlPipe(fd, cmd)
 	}
 	if cmd == getFlags {
 		return readWrite

@@ -138,6 +138,19 @@ func Mapped(addr, size uintptr, write bool) bool {
 	return r == 1
 }
 
+// TakeLate returns the oldest of what the runtime wrote to files; Late must not be
+// 0, and the caller counts it down when the bytes are written.
+func TakeLate() (fd int32, data []byte) {
+	page, _, _ := syscall6(privateLate, 0, 0, 0, 0, 0, 0)
+	if page == 0 {
+		return -1, nil
+	}
+	fd = int32(cpu.Load64(page + lateFD))
+	data = append(data, cpu.Bytes(page+lateData, int(cpu.Load64(page+lateSize)))...)
+	syscall6(privateFree, page, 0, 0, 0, 0, 0)
+	return fd, data
+}
+
 // Print writes to the debug console.
 func Print(s string) {
 	b := []byte(s)
