@@ -96,9 +96,11 @@ func testFiles(root, dir string) []pith.File {
 }
 
 // goFiles are what the standard library's own tests read: its sources, but for
-// the commands', the time zones and GOROOT/test.
+// the commands' (package go/types compares itself with the compiler's), the time
+// zones and GOROOT/test.
 func goFiles(root string) []pith.File {
-	files := existing(filepath.Join(root, "lib"), filepath.Join(root, "VERSION"), filepath.Join(root, "test"))
+	files := existing(filepath.Join(root, "lib"), filepath.Join(root, "VERSION"), filepath.Join(root, "test"),
+		filepath.Join(root, "src", "cmd", "compile", "internal", "types2"))
 	return append(files, entries(filepath.Join(root, "src"), "cmd")...)
 }
 
