@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -54,9 +55,13 @@ func build(t *testing.T, what string) string {
 	return image
 }
 
+// started counts the servers.
+var started atomic.Int64
+
 // server is a program that runs in a machine.
 type server struct {
 	*testing.T
+	name  string
 	cmd   *exec.Cmd
 	out   lockedBuffer
 	ended chan struct{}
@@ -65,8 +70,8 @@ type server struct {
 // serve starts a machine; args are pith run's. It is stopped at the test's end.
 func serve(t *testing.T, args ...string) *server {
 	t.Helper()
-	s := &server{T: t, ended: make(chan struct{})}
-	s.cmd = exec.Command(command, append([]string{"run", "--rm"}, args...)...)
+	s := &server{T: t, name: fmt.Sprint("program-", started.Add(1)), ended: make(chan struct{})}
+	s.cmd = exec.Command(command, append([]string{"run", "--rm", "--name", s.name}, args...)...)
 	s.cmd.Stdout, s.cmd.Stderr = &s.out, &s.out
 	if err := s.cmd.Start(); err != nil {
 		t.Fatal(err)
