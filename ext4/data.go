@@ -608,15 +608,18 @@ func (f *FS) Sync(in *Inode, dataOnly bool) Errno {
 	if dataOnly {
 		id = in.dataTid
 	}
-	done := int32(f.j.done-id) >= 0
+	done, frozen := int32(f.j.done-id) >= 0, int32(id-f.j.running.id) < 0
 	f.mu.Unlock()
-	switch {
-	case errno != 0:
+	if errno != 0 {
 		return errno
-	case done:
-		return f.flush()
 	}
-	return f.commit(id)
+	if !done {
+		if errno := f.commit(id); errno != 0 || !frozen {
+			return errno
+		}
+		// That commit was under way, and may have flushed before the pages were written.
+	}
+	return f.flush()
 }
 
 // SyncAll returns when everything is on the device.

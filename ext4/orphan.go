@@ -60,7 +60,7 @@ func (f *FS) evict(in *Inode) Errno {
 		if errno := f.begin(cutCredit); errno != 0 {
 			return errno
 		}
-		if in.users > 0 { // somebody got hold of it after all
+		if in.users > 0 || f.inodes[in.number] != in { // somebody got hold of it after all, or has deleted it
 			f.end()
 			return 0
 		}
