@@ -154,6 +154,7 @@ func judge(t *testing.T, image string, acks acknowledged) {
 		t.Fatal(err)
 	}
 	defer f.Close()
+	defer keepIfFailed(t, image)
 	dev := &imageFile{f}
 	for _, problem := range ext4.Check(dev) {
 		t.Errorf("pith's own check: %s", problem)
@@ -176,6 +177,19 @@ func judge(t *testing.T, image string, acks acknowledged) {
 	v.log(acks)
 	v.state(acks)
 	v.files(acks)
+}
+
+// keepIfFailed saves the volume that a test has failed with from the test's end.
+func keepIfFailed(t *testing.T, image string) {
+	if !t.Failed() {
+		return
+	}
+	kept := filepath.Join(os.TempDir(), fmt.Sprintf("pith-crash-%d.img", os.Getpid()))
+	if out, err := exec.Command("cp", "--sparse=always", image, kept).CombinedOutput(); err != nil {
+		t.Logf("the volume can't be kept: %s", out)
+		return
+	}
+	t.Logf("the volume as it was after the crash is in %s", kept)
 }
 
 // survivor is a file system after a crash.
@@ -217,7 +231,7 @@ func (v *survivor) find(path ...string) *ext4.Inode {
 func (v *survivor) opened(what string, b []byte) (n uint64, rest []byte) {
 	v.t.Helper()
 	if len(b) < 16 {
-		v.t.Fatalf("%s: a record is cut short", what)
+		v.t.Fatalf("%s: a record is cut short (%d bytes)", what, len(b))
 	}
 	n, end := binary.LittleEndian.Uint64(b), 12+int(binary.LittleEndian.Uint32(b[8:]))
 	if end+4 > len(b) || crc32.ChecksumIEEE(b[:end]) != binary.LittleEndian.Uint32(b[end:]) {
@@ -283,7 +297,7 @@ func (v *survivor) files(acks acknowledged) {
 		case n > acks.gone && n+kept > last && !there[n]:
 			v.t.Errorf("file %d is lost", n)
 		case n > acks.gone && n+kept > last:
-			if got, rest := v.opened("file", v.read("files", strconv.FormatUint(n, 10))); got != n || len(rest) > 0 {
+			if got, rest := v.opened(fmt.Sprint("file ", n), v.read("files", strconv.FormatUint(n, 10))); got != n || len(rest) > 0 {
 				v.t.Errorf("file %d has the contents of %d", n, got)
 			}
 		}

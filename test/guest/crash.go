@@ -114,15 +114,25 @@ func replaceState() {
 }
 
 func makeFiles() {
-	next := uint64(1)
 	entries, err := os.ReadDir("/data/files")
 	check(err)
+	path := func(n uint64) string { return filepath.Join("/data/files", strconv.FormatUint(n, 10)) }
+	last := uint64(0)
 	for _, e := range entries {
 		n, err := strconv.ParseUint(e.Name(), 10, 64)
 		check(err)
-		next = max(next, n+1)
+		last = max(last, n)
 	}
-	path := func(n uint64) string { return filepath.Join("/data/files", strconv.FormatUint(n, 10)) }
+	next := last + 1
+	for _, e := range entries {
+		b, err := os.ReadFile(filepath.Join("/data/files", e.Name()))
+		check(err)
+		_, _, err = opened(b)
+		if err != nil && e.Name() == strconv.FormatUint(last, 10) {
+			next, err = last, os.Remove(path(last)) // the one that the crash came before
+		}
+		check(err)
+	}
 	for ; ; next++ {
 		writeSynced(path(next), sealed(next, rand.IntN(10000)))
 		syncDir("/data/files")
