@@ -287,31 +287,38 @@ func (f *FS) Unmount() Errno {
 	return 0
 }
 
-// damaged makes the file system read-only: it says something that can't be true.
+// damaged makes the file system read-only: it says something that can't be true. The
+// log remembers, for whoever mounts it next.
 func (f *FS) damaged(what string) Errno {
-	f.fail("the file system is damaged (" + what + "), so it is read-only from now on: run e2fsck on it")
+	if f.fail("the file system is damaged (" + what + "), so it is read-only from now on: run e2fsck on it") {
+		f.markDamaged()
+	}
 	return errCorrupt
 }
 
-// failed does the same for a device that doesn't do what it is told.
+// failed does the same for a device that doesn't do what it is told. What the log
+// holds by then is sound, so that the next mount has nothing to be warned of.
 func (f *FS) failed(what string) Errno {
-	f.fail(what + ": the file system is read-only from now on")
+	f.fail(what + ": the file system is read-only until it is mounted again")
 	return syscall.EIO
 }
 
-// fail stops all writing; the running transaction is lost. The log remembers, for
-// whoever mounts it next.
-func (f *FS) fail(sentence string) {
+// fail stops all writing; the running transaction is lost. It tells whether something
+// could be written until now.
+func (f *FS) fail(sentence string) (could bool) {
 	if f.broken {
-		return
+		return false
 	}
-	f.broken = true
+	could = !f.readOnly
+	f.broken, f.readOnly = true, true
 	f.report(sentence)
-	if f.readOnly || f.j.super == nil || f.dev.ReadOnly() {
-		f.readOnly = true
+	return could
+}
+
+func (f *FS) markDamaged() {
+	if f.j.super == nil || f.dev.ReadOnly() {
 		return
 	}
-	f.readOnly = true
 	const corrupt = 117
 	putBE32(f.j.super[logErrno:], ^uint32(corrupt)+1)
 	if err := f.writeLogSuper(); err != nil {
