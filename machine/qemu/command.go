@@ -151,9 +151,11 @@ func (c command) capture(i int, netdev string) []string {
 
 // drive is a disk's file. The host may cache what is written until the guest asks
 // for a flush, which QEMU passes on to the host's disk (fdatasync): so fsync in the
-// guest is as real as on the host, and what needs none is fast.
+// guest is as real as on the host, and what needs none is fast. What the host can't do
+// is an error for the guest: QEMU's own way with a full disk is a machine that stands
+// still and says nothing.
 func drive(id string, d machine.Disk) string {
-	s := "if=none,id=" + id + ",format=raw,cache=writeback,discard=unmap,file=" + strings.ReplaceAll(d.Path, ",", ",,")
+	s := "if=none,id=" + id + ",format=raw,cache=writeback,discard=unmap,werror=report,rerror=report,file=" + strings.ReplaceAll(d.Path, ",", ",,")
 	if d.ReadOnly {
 		s += ",read-only=on"
 	}

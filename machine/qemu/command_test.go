@@ -196,8 +196,8 @@ func TestDisks(t *testing.T) {
 		c.launch.Disks = []machine.Disk{{Path: "/v/a,b.img", Serial: "pith-0"}, {Path: "/v/c.img", Serial: "pith-1", ReadOnly: true}}
 		args := c.args()
 		want := []string{
-			"if=none,id=disk0,format=raw,cache=writeback,discard=unmap,file=/v/a,,b.img",
-			"if=none,id=disk1,format=raw,cache=writeback,discard=unmap,file=/v/c.img,read-only=on",
+			"if=none,id=disk0,format=raw,cache=writeback,discard=unmap,werror=report,rerror=report,file=/v/a,,b.img",
+			"if=none,id=disk1,format=raw,cache=writeback,discard=unmap,werror=report,rerror=report,file=/v/c.img,read-only=on",
 		}
 		if got := after(args, "-drive"); !slices.Equal(got, want) {
 			t.Errorf("%s: drives %q", board, got)

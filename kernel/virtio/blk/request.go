@@ -127,7 +127,7 @@ func (d *Device) judge(s *slot, status byte) error {
 	switch status {
 	case 0:
 	case 1:
-		return errors.New("virtio-blk: the host reports an input/output error")
+		return errors.New("the host can't read or write the disk's file (is the host's own disk full?)")
 	case 2:
 		return errors.New("virtio-blk: the host does not support the request")
 	default:
