@@ -33,7 +33,7 @@ type hook struct {
 // What is no system call of its own: processes are not there, and one set of
 // identities serves all threads.
 var otherHooks = []hook{
-	{"exec_unix.go", "forkExec", "func(argv0 string, argv []string, attr *ProcAttr) (pid int, err error)", "pithActive()", "0, pithExec()"},
+	{"exec_unix.go", "forkExec", "func(argv0 string, argv []string, attr *ProcAttr) (pid int, err error)", "pithActive()", "0, pithExec(argv0)"},
 	{"syscall_linux.go", "AllThreadsSyscall", "func(trap, a1, a2, a3 uintptr) (r1, r2 uintptr, err Errno)", "pithActive()", "RawSyscall6(trap, a1, a2, a3, 0, 0, 0)"},
 	{"syscall_linux.go", "AllThreadsSyscall6", "func(trap, a1, a2, a3, a4, a5, a6 uintptr) (r1, r2 uintptr, err Errno)", "pithActive()", "RawSyscall6(trap, a1, a2, a3, a4, a5, a6)"},
 }
@@ -105,7 +105,7 @@ var pithHosted bool
 func pithActive() bool
 
 //go:linkname pithExec pith/kernel/linux.Exec
-func pithExec() Errno
+func pithExec(path string) Errno
 
 //go:linkname pithEntry pith/kernel/linux.Entry
 func pithEntry(trap, a1, a2, a3, a4, a5, a6 uintptr) (r1, r2 uintptr, err Errno)

@@ -185,10 +185,16 @@ func TestUnknownCallsAreNamedOnce(t *testing.T) {
 	if got := testConsole.taken(); got != "pith: unknown system call 321 bpf\n" {
 		t.Errorf("the console says %q", got)
 	}
-	_, errno = do(syscall.SYS_EXECVE, 0, 0, 0)
-	want(t, errno, syscall.ENOSYS)
+	do(syscall.SYS_VFORK, 0, 0, 0)
 	do(syscall.SYS_FORK, 0, 0, 0)
 	if got := testConsole.taken(); strings.Count(got, "\n") != 1 || !strings.Contains(got, "fork and exec are not there on purpose") {
+		t.Errorf("the console says %q", got)
+	}
+	_, errno = do(syscall.SYS_EXECVE, 0, 0, 0)
+	want(t, errno, syscall.EFAULT)
+	want(t, Exec("/bin/sh"), syscall.ENOSYS)
+	want(t, Exec("/bin/sh"), syscall.ENOSYS)
+	if got := testConsole.taken(); got != "pith: the program wants to start /bin/sh, but fork and exec are not there on purpose: a unikernel runs one program\n" {
 		t.Errorf("the console says %q", got)
 	}
 	for _, trap := range []uintptr{tableSize, tableSize + 5, 1 << 20, ^uintptr(0)} {

@@ -50,8 +50,10 @@ func (r *refusal) answer() (uintptr, Errno) {
 	return 0, r.errno
 }
 
+const noForkLine = "fork and exec are not there on purpose: a unikernel runs one program"
+
 var (
-	fork     = refusal{errno: syscall.ENOSYS, line: "fork and exec are not there on purpose: a unikernel runs one program"}
+	fork     = refusal{errno: syscall.ENOSYS, line: noForkLine}
 	debugger = refusal{errno: syscall.EPERM, line: "ptrace is not there on purpose: there is no second process"}
 	mounting = refusal{errno: syscall.EPERM, line: "mount, chroot and namespaces are not there on purpose: a unikernel has one file tree"}
 )
@@ -60,11 +62,24 @@ func noFork(call) (uintptr, Errno)     { return fork.answer() }
 func noDebugger(call) (uintptr, Errno) { return debugger.answer() }
 func noMount(call) (uintptr, Errno)    { return mounting.answer() }
 
-// Exec says that fork and exec are not there, and returns the error for them.
-// The shadow of syscall.forkExec calls it.
-func Exec() Errno {
-	_, errno := noFork(call{})
-	return errno
+// lastExec is the program that was last asked for.
+var lastExec atomic.Pointer[string]
+
+// Exec says which program can't be started, and returns the error for it. The
+// shadow of syscall.forkExec calls it.
+func Exec(path string) Errno {
+	if last := lastExec.Swap(&path); last == nil || *last != path {
+		complain("the program wants to start " + path + ", but " + noForkLine)
+	}
+	return syscall.ENOSYS
+}
+
+func sysExecve(c call) (uintptr, Errno) {
+	_, path, errno := c.path(cwd, c.a1)
+	if errno != 0 {
+		return 0, errno
+	}
+	return 0, Exec(path)
 }
 
 // sysGetpriority: Linux returns 20 minus the nice value, which is 0.

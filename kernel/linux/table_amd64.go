@@ -135,7 +135,7 @@ var table = [tableSize]handler{
 
 	// Not there on purpose: missing.go
 	syscall.SYS_FORK: noFork, syscall.SYS_VFORK: noFork, syscall.SYS_CLONE: noFork, sysNumClone3: noFork,
-	syscall.SYS_EXECVE: noFork, sysNumPidfdOpen: absent, sysNumPidfdSend: absent,
+	syscall.SYS_EXECVE: sysExecve, sysNumPidfdOpen: absent, sysNumPidfdSend: absent,
 	syscall.SYS_PTRACE: noDebugger,
 	syscall.SYS_MOUNT:  noMount, syscall.SYS_UMOUNT2: noMount, syscall.SYS_PIVOT_ROOT: noMount, syscall.SYS_CHROOT: noMount,
 	syscall.SYS_UNSHARE: noMount, sysNumSetns: noMount,
