@@ -252,7 +252,7 @@ func TestOutbound(t *testing.T) {
 }
 
 func TestNoProcesses(t *testing.T) {
-	run(t, guest, "--", "fork").expect(t, 0, "not there on purpose")
+	run(t, guest, "--", "fork").expect(t, 0, "pith: the program wants to start /bin/true, but fork and exec are not there on purpose")
 }
 
 func TestConnectionsAsFiles(t *testing.T) {

@@ -1,10 +1,13 @@
 package test
 
 import (
+	"bytes"
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -18,14 +21,7 @@ func TestVolume(t *testing.T) {
 	run(t, "-v", "kept:/data", guest, "--", "volume").expect(t, 0, `found "", missing true`, "read-only false", "type 0xef53, size 64 MiB")
 	run(t, "-v", "kept:/data", "--machine-type", "q35", guest, "--", "volume").expect(t, 0, `found "WORD "`, "read-only false")
 	run(t, "-v", "kept:/data:ro", guest, "--", "volume", "look").expect(t, 0, `found "WORD word "`, "read-only true")
-	if out := tool(t, "volume", "check", "kept"); !strings.Contains(out, "kept is sound") {
-		t.Error(out)
-	}
-	if path, err := exec.LookPath("e2fsck"); err == nil {
-		if out, err := exec.Command(path, "-f", "-n", volumePath("kept")).CombinedOutput(); err != nil {
-			t.Errorf("e2fsck: %v\n%s", err, out)
-		}
-	}
+	sound(t, "kept")
 }
 
 // TestVolumeRefused: each with its sentence, and exit code 2.
@@ -36,7 +32,13 @@ func TestVolumeRefused(t *testing.T) {
 	if err := os.WriteFile(volumePath("wrong"), make([]byte, 64<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	run(t, "-v", "wrong:/data", guest, "--", "volume").expect(t, 2, "volume wrong can't be used: it holds no ext4 file system")
+	run(t, "-v", "wrong:/data", guest, "--", "volume").expect(t, 2, "volume wrong can't be used: it holds no ext4 file system", volumePath("wrong"))
+	if path, err := exec.LookPath("mke2fs"); err == nil {
+		if out, err := exec.Command(path, "-q", "-F", "-t", "ext2", volumePath("wrong")).CombinedOutput(); err != nil {
+			t.Fatalf("mke2fs: %s", out)
+		}
+		run(t, "-v", "wrong:/data", guest, "--", "volume").expect(t, 2, "volume wrong can't be used: it is ext2 or ext3: make it with mkfs.ext4")
+	}
 
 	writer := exec.Command(command, "run", "-d", "--name", "volume-writer", "-v", "busy:/data", guest, "--", "serve")
 	if out, err := writer.CombinedOutput(); err != nil {
@@ -47,5 +49,132 @@ func TestVolumeRefused(t *testing.T) {
 	out, err := exec.Command(command, "volume", "rm", "busy").CombinedOutput()
 	if err == nil || !strings.Contains(string(out), "in use") {
 		t.Errorf("a volume in use is removed: %s", out)
+	}
+}
+
+// TestVolumeFull: a full disk is an error for the write that does not fit, and
+// nothing is harmed by it; what needs no room, and what others make room for, works.
+func TestVolumeFull(t *testing.T) {
+	tool(t, "volume", "create", "full", "--size", "32M")
+	o := run(t, "-v", "full:/data", guest, "--", "fill")
+	o.expect(t, 0, "full true failed false", "overwrite <nil>", "replace <nil>", "remove <nil> <nil>", "again <nil>")
+	if strings.Contains(o.output, "pith: ") {
+		t.Errorf("a full disk is something to complain of:\n%s", o.output)
+	}
+	sound(t, "full")
+}
+
+// TestVolumeDamaged: damage is told with what to do, whether it is seen before the
+// machine starts or while its program runs, which gets an error then.
+func TestVolumeDamaged(t *testing.T) {
+	tool(t, "volume", "create", "damaged", "--size", "64M")
+	run(t, "-v", "damaged:/data", guest, "--", "volume").expect(t, 0, `found ""`)
+	f, err := os.OpenFile(volumePath("damaged"), os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	flip := func(off int64) {
+		b := make([]byte, 1)
+		if _, err := f.ReadAt(b, off); err != nil {
+			t.Fatal(err)
+		}
+		b[0] ^= 0xff
+		if _, err := f.WriteAt(b, off); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const superblock = 1024
+	flip(superblock + 0x78) // in its label
+	before, err := os.ReadFile(volumePath("damaged"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, "-v", "damaged:/data", guest, "--", "volume").expect(t, 2,
+		"volume damaged can't be used: its superblock is damaged (checksum): run e2fsck on it", volumePath("damaged"))
+	if after, err := os.ReadFile(volumePath("damaged")); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("a refused volume was written to (%v)", err)
+	}
+	flip(superblock + 0x78)
+
+	// The root directory, and older versions of it in the journal.
+	found := 0
+	for at := 0; ; found++ {
+		next := bytes.Index(before[at:], []byte("lost+found"))
+		if next < 0 {
+			break
+		}
+		at += next
+		flip(int64(at))
+		at++
+	}
+	if found == 0 {
+		t.Fatal("there is no root directory where the test looks for it")
+	}
+	o := run(t, "-v", "damaged:/data", guest, "--", "volume")
+	o.expect(t, 98, "pith: the volume at /data: the file system is damaged", "run e2fsck on it", "input/output error")
+	run(t, "-v", "damaged:/data", guest, "--", "volume", "look").expect(t, 0, "it is marked as damaged, so it is read-only: run e2fsck on it")
+	out, err := exec.Command(command, "volume", "check", "damaged").CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "volume damaged is damaged: run `e2fsck -f "+volumePath("damaged")+"`") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// fullHost is run with a mount namespace of its own. Its arguments are pith, the guest
+// and a folder, where all that pith keeps comes to lie on a disk that is too small.
+const fullHost = `set -e
+mount -t tmpfs -o size=12m none "$3"
+export PITH_STATE="$3"
+"$1" volume create outside --size 64M
+"$1" run --rm -v outside:/data "$2" -- fill >/dev/shm/$$ || true
+said=$(cat /dev/shm/$$; rm /dev/shm/$$)
+echo "$said"
+mount -o remount,size=100m "$3"
+"$1" volume check outside
+"$1" run --rm -v outside:/data "$2" -- filled $(echo "$said" | sed -n 's/^whole //p')
+"$1" volume check outside
+if command -v e2fsck >/dev/null; then e2fsck -f -n "$3/_volumes/outside.img"; fi
+`
+
+// TestVolumeHostFull: where the host's own disk is full, the program gets an error,
+// the machine says why, and what was acknowledged is there once there is room.
+func TestVolumeHostFull(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can mount a small disk")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "sh", "-c", fullHost, "sh", command, guest, t.TempDir())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Errorf("%v", err)
+	}
+	for _, text := range []string{
+		"full false failed true", "is the host's own disk full?", "the file system is read-only until it is mounted again",
+		"outside is sound", "write <nil>",
+	} {
+		if !strings.Contains(string(out), text) {
+			t.Errorf("it did not say %q", text)
+		}
+	}
+	if t.Failed() {
+		t.Logf("%s", out)
+	}
+}
+
+// sound has pith and e2fsck check a volume.
+func sound(t *testing.T, name string) {
+	t.Helper()
+	if out := tool(t, "volume", "check", name); !strings.Contains(out, name+" is sound") {
+		t.Error(out)
+	}
+	path, err := exec.LookPath("e2fsck")
+	if err != nil {
+		t.Log("e2fsck is not installed: only Pith's own check was made")
+		return
+	}
+	if out, err := exec.Command(path, "-f", "-n", volumePath(name)).CombinedOutput(); err != nil {
+		t.Errorf("e2fsck: %v\n%s", err, out)
 	}
 }

@@ -29,6 +29,17 @@ func TestBadPrograms(t *testing.T) {
 	}
 }
 
+// TestMissingFile: a file that the manifest names must be there, before anything is
+// built or started; the sentence names the place.
+func TestMissingFile(t *testing.T) {
+	u := newCLI(t)
+	u.save("main.go", "package main\n\nfunc main() {}\n")
+	u.save("pith.yaml", "name: bad\nfiles:\n  - main.go:/srv/main.go\n  - Corefile:/etc/Corefile\n")
+	for _, verb := range []string{"run", "config"} {
+		u.fails(2, "pith.yaml:4:5: there is no file Corefile", verb, ".")
+	}
+}
+
 // TestBadImages: an image that is cut short, or of another version, is refused,
 // and so is memory below the least, which the sentence names.
 func TestBadImages(t *testing.T) {

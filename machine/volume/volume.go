@@ -207,7 +207,7 @@ func (s *Store) Use(v pith.Mount) (*Volume, error) {
 	}
 	if err := opened.examine(v.ReadOnly); err != nil {
 		opened.Close()
-		return nil, pith.Errorf("volume %s can't be used: %w", v.Volume, err)
+		return nil, pith.Errorf("volume %s can't be used: %w (its file is %s)", v.Volume, err, opened.Path)
 	}
 	return opened, nil
 }

@@ -63,6 +63,8 @@ var programs = map[string]func(){
 	"packed":    packed,
 	"crash":     crash,
 	"volume":    useVolume,
+	"fill":      fill,
+	"filled":    filled,
 }
 
 func main() {
