@@ -147,8 +147,9 @@ const (
 // A RecordMount's payload is text: words separated by single spaces, and at=, which
 // takes the rest, last:
 //
-//	serial=0123abcd   the virtio block device's serial number, at most 20 bytes
-//	type=ext4         the file system on it
+//	serial=0123abcd   the virtio block device's serial number, at most 20 bytes;
+//	                  of a folder of the host's, the virtio 9P device's name
+//	type=ext4         the file system on it; 9p is a folder of the host's
 //	ro                flag: read-only
 //	at=/data          where the volume is mounted; the folder is made
 //

@@ -8,10 +8,13 @@ import (
 
 	"pith/abi"
 	"pith/ext4"
+	"pith/kernel/fs"
 	"pith/kernel/linux"
+	"pith/kernel/ninep"
 	"pith/kernel/rt"
 	"pith/kernel/virtio"
 	"pith/kernel/virtio/blk"
+	"pith/kernel/virtio/p9"
 	"pith/kernel/volume"
 )
 
@@ -45,15 +48,51 @@ func (m *machine) mountVolumes() {
 	if len(m.mounts) == 0 {
 		return
 	}
-	disks := m.openDisks()
+	var disks map[string]*blk.Device
+	if m.mountsOf(kindExt4) > 0 {
+		disks = m.openDisks()
+	}
+	var folders map[string]*p9.Device
+	if m.mountsOf(kind9P) > 0 {
+		folders = m.openFolders()
+	}
 	for i, text := range m.mounts {
 		p := parseMount(text)
-		if err := m.mountVolume(p, disks[p.serial], "/dev/vd"+string(rune('a'+i%26))); err != nil {
+		var system fs.FileSystem
+		var err error
+		switch p.kind {
+		case kindExt4:
+			system, err = m.openVolume(p, disks[p.serial], "/dev/vd"+string(rune('a'+i%26)))
+		case kind9P:
+			system, err = openFolder(p, folders[p.serial])
+		default:
+			err = errors.New("there is no file system of type " + strconv.Quote(p.kind))
+		}
+		if err == nil {
+			err = mountAt(p.at, system)
+		}
+		if err != nil {
 			complain("the volume at " + p.at + " can't be used: " + err.Error())
 			rt.Exit(abi.ExitVolume)
 		}
 	}
 	rt.AtExit(closeVolumes)
+}
+
+// Kinds of file systems in a RecordMount.
+const (
+	kindExt4 = "ext4"
+	kind9P   = "9p"
+)
+
+// mountsOf counts the mounts of a kind.
+func (m *machine) mountsOf(kind string) (n int) {
+	for _, text := range m.mounts {
+		if parseMount(text).kind == kind {
+			n++
+		}
+	}
+	return n
 }
 
 // openDisks starts all block devices, by their serial numbers.
@@ -78,30 +117,57 @@ func (m *machine) openDisks() map[string]*blk.Device {
 // take: one in eight.
 const volumeMemory = 8
 
-func (m *machine) mountVolume(p mount, disk *blk.Device, source string) error {
-	switch {
-	case p.kind != "ext4":
-		return errors.New("there is no file system of type " + strconv.Quote(p.kind))
-	case disk == nil:
-		return errors.New("the machine has no disk with the serial number " + strconv.Quote(p.serial))
+func (m *machine) openVolume(p mount, disk *blk.Device, source string) (fs.FileSystem, error) {
+	if disk == nil {
+		return nil, errors.New("the machine has no disk with the serial number " + strconv.Quote(p.serial))
 	}
 	total, _ := rt.Memory()
 	files, err := ext4.Mount(disk, ext4.Options{
 		ReadOnly: p.readOnly,
-		Memory:   int64(total / volumeMemory / uint64(len(m.mounts))),
+		Memory:   int64(total / volumeMemory / uint64(m.mountsOf(kindExt4))),
 		Report:   func(sentence string) { complain("the volume at " + p.at + ": " + sentence) },
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
+	return volume.New(files, source), nil
+}
+
+// openFolders starts all 9P devices, by their names.
+func (m *machine) openFolders() map[string]*p9.Device {
+	folders := map[string]*p9.Device{}
+	m.eachOf(virtio.Type9P, func(t virtio.Transport) error {
+		d, err := p9.New(t, memory{}, report)
+		if err != nil {
+			return err
+		}
+		folders[d.Tag()] = d
+		return nil
+	})
+	return folders
+}
+
+func openFolder(p mount, device *p9.Device) (fs.FileSystem, error) {
+	if device == nil {
+		return nil, errors.New("the machine has no 9P device with the name " + strconv.Quote(p.serial))
+	}
+	return ninep.New(device, ninep.Options{
+		Source:   p.serial,
+		ReadOnly: p.readOnly,
+		Report:   func(sentence string) { complain("the folder at " + p.at + ": " + sentence) },
+	})
+}
+
+// mountAt puts a file system into the tree, at a folder that is made if there is none.
+func mountAt(path string, system fs.FileSystem) error {
 	tree := linux.Tree()
-	if errno := tree.MakeParents(p.at); errno != 0 {
+	if errno := tree.MakeParents(path); errno != 0 {
 		return errno
 	}
-	if errno := tree.Mkdir(tree.Root(), p.at, 0o755); errno != 0 && errno != syscall.EEXIST {
+	if errno := tree.Mkdir(tree.Root(), path, 0o755); errno != 0 && errno != syscall.EEXIST {
 		return errno
 	}
-	if errno := tree.Mount(p.at, volume.New(files, source)); errno != 0 {
+	if errno := tree.Mount(path, system); errno != 0 {
 		return errno
 	}
 	return nil

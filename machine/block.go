@@ -65,6 +65,9 @@ func flags(l Launch) []string {
 // mountWords writes a volume as abi.RecordMount describes it.
 func mountWords(d Disk, target string) string {
 	words := "serial=" + d.Serial + " type=ext4"
+	if d.Folder {
+		words = "serial=" + d.Serial + " type=9p"
+	}
 	if d.ReadOnly {
 		words += " ro"
 	}

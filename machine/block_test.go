@@ -72,4 +72,7 @@ func TestMountWords(t *testing.T) {
 	if got := mountWords(Disk{Serial: "pith-1", ReadOnly: true}, "/c"); got != "serial=pith-1 type=ext4 ro at=/c" {
 		t.Error(got)
 	}
+	if got := mountWords(Disk{Serial: "pith-2", Folder: true, ReadOnly: true}, "/src"); got != "serial=pith-2 type=9p ro at=/src" {
+		t.Error(got)
+	}
 }

@@ -16,7 +16,8 @@ var floors = []string{
 	"abi", "ext4", "kernel/cpu", "kernel/diag", "kernel/mm", "kernel/apic", "kernel/acpi", "kernel/clock", "kernel/sched",
 	"kernel/poll", "kernel/trap", "kernel/rt", "kernel/boot",
 	"kernel/socket", "kernel/link", "kernel/virtio", "kernel/virtio/mmio", "kernel/virtio/pci", "kernel/virtio/net",
-	"kernel/virtio/blk", "kernel/virtio/rng", "kernel/virtio/console", "kernel/console", "kernel/fs", "kernel/volume", "kernel/linux", "kernel/inet",
+	"kernel/virtio/blk", "kernel/virtio/rng", "kernel/virtio/console", "kernel/console", "kernel/fs", "kernel/volume",
+	"kernel/virtio/p9", "kernel/ninep", "kernel/linux", "kernel/inet",
 	"kernel/netstack/log", "kernel/netstack/dhcp", "kernel/netstack", "kernel/profile", "kernel/agent", "kernel",
 }
 

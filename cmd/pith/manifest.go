@@ -10,6 +10,7 @@ import (
 	"pith"
 	"pith/image"
 	"pith/machine"
+	"pith/machine/volume"
 	"pith/manifest"
 	"pith/network"
 )
@@ -52,8 +53,8 @@ func packInto(o *image.Options, m *manifest.Manifest) {
 // obey completes a machine by its program's manifest: what flags don't say.
 func (f *runFlags) obey(s *machine.Spec, service *pith.Service) error {
 	for _, m := range service.Mounts {
-		if m.Volume == "" {
-			return pith.Errorf("%s: a folder of the host can't be a volume: give the machine a copy of %s by files", service.Name, m.Source)
+		if err := volume.CheckFolder(m); err != nil {
+			return err
 		}
 		s.Mounts = append(s.Mounts, m)
 	}

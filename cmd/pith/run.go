@@ -58,7 +58,7 @@ func (f *runFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.board, "machine-type", machine.TypeMicroVM, "the board: "+machine.TypeMicroVM+" or "+machine.TypeQ35)
 	f.network.add(flags)
 	flags.StringArrayVar(&f.files, "file", nil, "give the machine a copy of a file or folder: SOURCE:TARGET")
-	flags.StringArrayVarP(&f.volumes, "volume", "v", nil, "mount a persistent volume, made if there is none: NAME:/FOLDER[:ro]")
+	flags.StringArrayVarP(&f.volumes, "volume", "v", nil, "mount a persistent volume, made if there is none, or a folder of the host: NAME:/FOLDER[:ro] or ./FOLDER:/FOLDER[:ro]")
 	flags.StringVarP(&f.dir, "workdir", "w", "", "the program's working directory (default /)")
 	flags.StringVar(&f.capture, "pcap", "", "write the network's packets to a file that tcpdump and Wireshark read")
 	flags.BoolVar(&f.trace, "trace", false, "the boot prints numbered stamps and the memory map")
@@ -257,6 +257,9 @@ func (f *runFlags) spec(args []string) (machine.Spec, error) {
 	for _, text := range f.volumes {
 		v, err := volume.Parse(text)
 		if err != nil {
+			return s, err
+		}
+		if err := volume.CheckFolder(v); err != nil {
 			return s, err
 		}
 		s.Mounts = append(s.Mounts, v)

@@ -24,13 +24,22 @@ func openVolumes(entry *machine.Entry) (disks []machine.Disk, unlock func(), err
 		}
 	}
 	for i, want := range entry.Spec.Mounts {
+		serial := fmt.Sprintf("pith-%d", i)
+		if want.Source != "" {
+			if err := volume.CheckFolder(want); err != nil {
+				unlock()
+				return nil, nil, err
+			}
+			disks = append(disks, machine.Disk{Path: want.Source, Serial: serial, Folder: true, ReadOnly: want.ReadOnly})
+			continue
+		}
 		v, err := store.Use(want)
 		if err != nil {
 			unlock()
 			return nil, nil, err
 		}
 		open = append(open, v)
-		disks = append(disks, machine.Disk{Path: v.Path, Serial: fmt.Sprintf("pith-%d", i), ReadOnly: want.ReadOnly})
+		disks = append(disks, machine.Disk{Path: v.Path, Serial: serial, ReadOnly: want.ReadOnly})
 	}
 	return disks, unlock, nil
 }

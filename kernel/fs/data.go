@@ -490,6 +490,22 @@ func (n *Node) Acquire() Errno {
 	return 0
 }
 
+// AcquireToWrite is Acquire for one that writes. A host may refuse that.
+func (n *Node) AcquireToWrite() Errno {
+	if errno := n.Acquire(); errno != 0 {
+		return errno
+	}
+	o, ok := n.real.(Opener)
+	if !ok {
+		return 0
+	}
+	errno := o.HoldToWrite()
+	if errno != 0 {
+		n.Release()
+	}
+	return errno
+}
+
 // Release counts an opener less. The data of a file that has neither name nor
 // opener is given back.
 func (n *Node) Release() {

@@ -62,6 +62,18 @@ type Inode interface {
 	Data
 }
 
+// Opener is what an Inode has in addition whose file system decides who may write:
+// a host. The other methods are called as ever.
+type Opener interface {
+	// HoldToWrite is called after Hold for each descriptor by which the file may
+	// be written.
+	HoldToWrite() Errno
+}
+
+// Remote is what a FileSystem is in addition whose files others change at the same
+// time. No memory stands for such a file: it can't be mapped to be written.
+type Remote interface{ Remote() }
+
 // Names is what an Inode of a directory does, and of a symbolic link.
 type Names interface {
 	// Lookup returns the entry of a name, never "." or ".."; ENOENT.

@@ -196,7 +196,7 @@ func (t *Tree) nodeOf(i Inode, dir *Node, name string) *Node {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	number := i.Number()
-	if n := m.nodes[number].Value(); n != nil {
+	if n := m.nodes[number].Value(); n != nil && n.format == i.Format() { // a host may give a number to another node
 		i.Forget()
 		n.moveTo(dir, name)
 		return n

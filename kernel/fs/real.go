@@ -235,6 +235,15 @@ func (n *Node) Unshare() Errno {
 // Mounted reports whether the node is of a mounted file system.
 func (n *Node) Mounted() bool { return n.real != nil }
 
+// Remote reports whether others change the file at the same time: see Remote.
+func (n *Node) Remote() bool {
+	if n.real == nil {
+		return false
+	}
+	_, ok := n.tree.mounted.system.(Remote)
+	return ok
+}
+
 // setTimesReal is SetTimes.
 func (n *Node) setTimesReal(accessed, modified time.Time) Errno {
 	a := Attr{Accessed: accessed, Modified: modified}

@@ -65,7 +65,13 @@ func sysMmap(c call) (uintptr, Errno) {
 		if c.a3&syscall.PROT_WRITE != 0 && !f.mayWrite() {
 			return 0, syscall.EACCES
 		}
-		return c.mapShared(r)
+		switch {
+		case !r.node.Remote():
+			return c.mapShared(r)
+		case !f.mayWrite():
+			return c.mapPrivate(r) // as the file is now
+		}
+		return 0, syscall.ENODEV
 	}
 	return 0, syscall.EINVAL
 }
@@ -74,7 +80,7 @@ func sysMmap(c call) (uintptr, Errno) {
 func (c call) mapPrivate(r *regular) (uintptr, Errno) {
 	m := c
 	m.a3 = syscall.PROT_READ | syscall.PROT_WRITE
-	m.a4 = c.a4 | syscall.MAP_ANON
+	m.a4 = c.a4&^0xf | syscall.MAP_PRIVATE | syscall.MAP_ANON
 	m.a5, m.a6 = failed, 0
 	at, errno := m.trapMemory(syscall.SYS_MMAP)
 	if errno != 0 {

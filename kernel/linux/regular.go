@@ -29,6 +29,9 @@ func newRegular(o fs.Opened, flags uintptr) (*file, Errno) {
 		r.contents = append(contents, 0)[:len(contents)] // not nil, even if empty
 	}
 	r.begin(r, flags, false)
+	if flags&syscall.O_ACCMODE != syscall.O_RDONLY {
+		return &r.file, o.Node.AcquireToWrite()
+	}
 	return &r.file, o.Node.Acquire()
 }
 

@@ -1,7 +1,7 @@
 // Package virtio is the driver side of virtio 1.2 (OASIS committee
 // specification 01, July 2022): feature negotiation, split virtqueues, and the
 // interfaces between devices, transports and the platform. The transports are
-// in mmio and pci, the devices in net, blk, rng and console.
+// in mmio and pci, the devices in net, blk, rng, console and p9.
 //
 // Where to find what in the specification:
 //
@@ -41,6 +41,7 @@ const (
 	TypeBlock   = 2
 	TypeConsole = 3
 	TypeEntropy = 4
+	Type9P      = 9
 )
 
 // Feature bits of every device (section 6), as masks.

@@ -58,17 +58,25 @@ func CheckName(name string) error {
 	return nil
 }
 
-// Parse reads NAME:/TARGET[:ro].
+// Parse reads NAME:/TARGET[:ro], or SOURCE:/TARGET[:ro] for a folder of the host's,
+// which begins with . or /.
 func Parse(text string) (pith.Mount, error) {
 	name, target, found := strings.Cut(text, ":")
 	target, readOnly := strings.CutSuffix(target, ":ro")
 	if !found || !path.IsAbs(target) || path.Clean(target) == "/" || strings.ContainsAny(target, "\x00\n") {
-		return pith.Mount{}, pith.Errorf("%q is no volume: write NAME:/FOLDER or NAME:/FOLDER:ro, as in data:/var/lib/data", text)
+		return pith.Mount{}, pith.Errorf("%q is no volume: write NAME:/FOLDER or NAME:/FOLDER:ro, as in data:/var/lib/data, or a folder of the host as in ./site:/srv:ro", text)
 	}
-	if strings.ContainsAny(name, "/~") || strings.HasPrefix(name, ".") {
-		return pith.Mount{}, pith.Errorf("%s is a folder of the host, which can't be a volume: give the machine a copy with --file %s:%s", name, name, target)
+	m := pith.Mount{Target: path.Clean(target), ReadOnly: readOnly}
+	if strings.HasPrefix(name, ".") || filepath.IsAbs(name) {
+		absolute, err := filepath.Abs(name)
+		m.Source = absolute
+		return m, err
 	}
-	return pith.Mount{Volume: name, Target: path.Clean(target), ReadOnly: readOnly}, CheckName(name)
+	if strings.ContainsAny(name, "/~") {
+		return pith.Mount{}, pith.Errorf("%s is no volume's name; for a folder of the host write ./%s:%s", name, name, target)
+	}
+	m.Volume = name
+	return m, CheckName(name)
 }
 
 func (s *Store) path(name string) string { return filepath.Join(s.dir, name+".img") }

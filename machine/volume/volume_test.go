@@ -118,9 +118,22 @@ func TestParse(t *testing.T) {
 			t.Errorf("%s: %+v, %v", text, got, err)
 		}
 	}
+	here, err := filepath.Abs(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]pith.Mount{
+		".:/src":          {Source: here, Target: "/src"},
+		"./a:/src/:ro":    {Source: filepath.Join(here, "a"), Target: "/src", ReadOnly: true},
+		"/srv//site:/a b": {Source: "/srv/site", Target: "/a b"},
+	} {
+		if got, err := Parse(text); got != want || err != nil {
+			t.Errorf("%s: %+v, %v", text, got, err)
+		}
+	}
 	for text, want := range map[string]string{
 		"data": "write NAME:/FOLDER", "data:": "write NAME", "data:x": "write NAME", "data:/": "write NAME",
-		"./src:/src": "folder of the host", "/src:/src:ro": "folder of the host", "DATA:/x": "volume's name", ":/x": "volume's name",
+		"src/x:/src": "write ./src/x:/src", "~/x:/src": "no volume's name", "DATA:/x": "volume's name", ":/x": "volume's name",
 	} {
 		_, err := Parse(text)
 		refused(t, err, want)

@@ -1,0 +1,136 @@
+package p9
+
+import (
+	"errors"
+	"strconv"
+
+	"pith/kernel/virtio"
+)
+
+// Exchange sends a request, the pieces one behind the other, waits for the reply and
+// copies it into the pieces of reply. It returns the reply's length, which may be
+// more than those hold. slot, below Requests, is the caller's alone meanwhile. One
+// of the two messages must have at most 4 KiB: a longer request gets no longer reply.
+func (d *Device) Exchange(slot int, request, reply [][]byte) (int, error) {
+	s, err := d.slot(slot)
+	if err != nil {
+		return 0, err
+	}
+	out, in, err := s.load(request)
+	if err != nil {
+		return 0, err
+	}
+	if err := d.roundTrip(s, out, in); err != nil {
+		return 0, err
+	}
+	left := s.reply[:s.written]
+	for _, p := range reply {
+		left = left[copy(p, left):]
+	}
+	return int(s.written), nil
+}
+
+// slot returns a slot, which has memory from its first use on.
+func (d *Device) slot(i int) (*slot, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.queue.Err(); err != nil {
+		return nil, err
+	}
+	if d.slots[i] != nil {
+		return d.slots[i], nil
+	}
+	s := &slot{}
+	s.small, s.smallPhys = d.mem.Alloc(smallSize)
+	s.large, s.largePhys = d.mem.Alloc(largeSize)
+	if s.small == nil || s.large == nil {
+		return nil, errors.New("virtio-9p: no memory for its buffers")
+	}
+	d.slots[i] = s
+	return s, nil
+}
+
+// load puts a request into the slot's memory, and says what the device reads and
+// where it writes.
+func (s *slot) load(request [][]byte) (out, in virtio.Segment, err error) {
+	n := 0
+	for _, p := range request {
+		n += len(p)
+	}
+	out = virtio.Segment{Phys: s.smallPhys, Len: uint32(n)}
+	in = virtio.Segment{Phys: s.largePhys, Len: largeSize}
+	from := s.small
+	s.reply = s.large
+	switch {
+	case n == 0 || n > largeSize:
+		return out, in, errors.New("virtio-9p: a request of " + strconv.Itoa(n) + " bytes")
+	case n > smallSize:
+		out.Phys, in = s.largePhys, virtio.Segment{Phys: s.smallPhys, Len: smallSize}
+		from, s.reply = s.large, s.small
+	}
+	for _, p := range request {
+		from = from[copy(from, p):]
+	}
+	return out, in, nil
+}
+
+// roundTrip has the device read out, and waits until it has written in.
+func (d *Device) roundTrip(s *slot, out, in virtio.Segment) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s.done = false
+	id, ok := d.queue.Add([]virtio.Segment{out}, []virtio.Segment{in})
+	if !ok {
+		return d.stopped() // only a dead queue has no room for a slot's request
+	}
+	d.posted[id] = s
+	d.queue.Publish()
+	for !s.done && d.queue.Err() == nil {
+		d.wait()
+	}
+	if !s.done {
+		return d.stopped() // the device may still write to the slot
+	}
+	return nil
+}
+
+func (d *Device) stopped() error {
+	if err := d.queue.Err(); err != nil {
+		return err
+	}
+	return errors.New("virtio-9p: a slot is used twice")
+}
+
+// wait returns when something may have changed. One goroutine waits for the
+// device, the others for that one.
+func (d *Device) wait() {
+	if d.take() {
+		return
+	}
+	if d.waiting {
+		d.changed.Wait()
+		return
+	}
+	d.waiting = true
+	d.queue.Await(&d.mu)
+	d.waiting = false
+	d.take()
+	d.changed.Broadcast()
+}
+
+// take marks what the device has completed; it reports whether there was something.
+func (d *Device) take() (any bool) {
+	for {
+		id, n, ok := d.queue.Take()
+		if !ok {
+			break
+		}
+		s := d.posted[id]
+		d.posted[id] = nil
+		s.written, s.done, any = n, true, true
+	}
+	if any {
+		d.changed.Broadcast()
+	}
+	return any || d.queue.Err() != nil
+}
