@@ -192,6 +192,19 @@ func (d *decoder) source(n *node, s string) string {
 	return p
 }
 
+// folder is a folder of the host that must be there.
+func (d *decoder) folder(n *node, s string) string {
+	p := d.path(s)
+	info, err := os.Stat(p)
+	switch {
+	case err != nil:
+		d.add(n.spot, "there is no folder %s: it is looked for from the manifest's folder", s)
+	case !info.IsDir():
+		d.add(n.spot, "%s is no folder: only a folder can be shared with a machine", s)
+	}
+	return p
+}
+
 // either is the value of a key or of its other name; both are a mistake.
 func (d *decoder) either(n *node, a, b string) *node {
 	first, second := n.get(a), n.get(b)
@@ -324,7 +337,7 @@ func (d *decoder) mount(n *node) pith.Mount {
 	}
 	m := pith.Mount{Target: path.Clean(to), ReadOnly: readOnly}
 	if strings.HasPrefix(from, ".") || filepath.IsAbs(from) {
-		m.Source = d.source(n, from)
+		m.Source = d.folder(n, from)
 	} else {
 		m.Volume = from
 	}

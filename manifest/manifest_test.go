@@ -243,6 +243,8 @@ func TestMistakes(t *testing.T) {
 		{"memory: lots", "1:9: \"lots\" is no amount of memory"},
 		{"memory: 1", "1:9: 1 MiB is too little memory"},
 		{"files: [Corefile, missing:/x]", "1:19: there is no file missing"},
+		{"volumes: ['./missing:/x']", "1:11: there is no folder ./missing"},
+		{"volumes: ['./Corefile:/x']", "1:11: ./Corefile is no folder"},
 		{"files: ['Corefile:x']", "1:9: \"Corefile:x\" is no file to pack"},
 		{"name: a\nfiles: ['Corefile:/x', 'a:/x']", "2:24: a gives two things the path /x"},
 		{"override: [files]", "1:12: \"files\" is not one of args, cpus, env, memory"},

@@ -26,7 +26,7 @@ func TestVolume(t *testing.T) {
 
 // TestVolumeRefused: each with its sentence, and exit code 2.
 func TestVolumeRefused(t *testing.T) {
-	run(t, "-v", "./x:/data", guest, "--", "volume").expect(t, 2, "is a folder of the host")
+	run(t, "-v", "./x:/data", guest, "--", "volume").expect(t, 2, "there is no folder", "make it first")
 	run(t, "-v", "x", guest, "--", "volume").expect(t, 2, "write NAME:/FOLDER")
 	tool(t, "volume", "create", "wrong", "--size", "64M")
 	if err := os.WriteFile(volumePath("wrong"), make([]byte, 64<<20), 0o600); err != nil {

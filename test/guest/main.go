@@ -31,6 +31,7 @@ import (
 
 var programs = map[string]func(){
 	"exit3":   func() { os.Exit(3) },
+	"folder":  useFolder,
 	"panic":   func() { panic("on purpose") },
 	"nil":     func() { var p *int; fmt.Println(*p) },
 	"memory":  memory,

@@ -76,7 +76,11 @@ func opens() {
 	say("fstat O_PATH", unix.Fstat(p, &st), shapeOf(&st))
 	say("fsync O_PATH", unix.Fsync(p))
 	say("fstat bad", unix.Fstat(999, &st))
-	t := must(unix.Open("d", unix.O_TMPFILE|unix.O_RDWR, 0o600))
+	t, err := unix.Open("d", unix.O_TMPFILE|unix.O_RDWR, 0o600)
+	if err != nil {
+		say("tmpfile", err) // folders of a host have none
+		return
+	}
 	unix.Write(t, []byte("hidden"))
 	say("tmpfile", unix.Fstat(t, &st), shapeOf(&st))
 	say("tmpfile link", unix.Linkat(unix.AT_FDCWD, fmt.Sprintf("/proc/self/fd/%d", t), unix.AT_FDCWD, "d/linked", unix.AT_SYMLINK_FOLLOW), text("d/linked"))
