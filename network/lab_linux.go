@@ -122,7 +122,10 @@ func (l *Lab) Tap(network string) (tap *os.File, err error) {
 		if err != nil {
 			return err
 		}
-		tap, err = openTap(Mode{Bridge, bridge.Attrs().Name})
+		files, err := openTap(Mode{Bridge, bridge.Attrs().Name}, 1)
+		if err == nil {
+			tap = files[0]
+		}
 		return err
 	})
 	return tap, err

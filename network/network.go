@@ -62,25 +62,45 @@ func (m Mode) String() string {
 	return string(m.Kind) + ":" + m.Name
 }
 
-// Attachment is a card's end on the host. Exactly one of its fields is set.
+// Attachment is a card's end on the host: User or Tap is set.
 type Attachment struct {
-	User bool     // the driver's own network
-	Tap  *os.File // an open tap with virtio-net headers
+	User   bool       // the driver's own network
+	Tap    *os.File   // an open tap with virtio-net headers
+	Queues []*os.File // the tap's further queues
 }
 
-// Attach opens the host's end for a mode. Close it when the machine has
-// started: the machine holds it by then.
-func Attach(m Mode) (Attachment, error) {
+// MaxQueues is how many queues of a tap a machine is given at most. More don't
+// help: QEMU serves all of them on one thread.
+const MaxQueues = 8
+
+// Attach opens the host's end for a mode, with one queue. Close it when the
+// machine has started: the machine holds it by then.
+func Attach(m Mode) (Attachment, error) { return AttachQueues(m, 1) }
+
+// AttachQueues is Attach with up to the given count of queues, and no more than
+// MaxQueues. A tap that the user made without queues has only one. All queues must
+// be read: the host spreads what comes over them.
+func AttachQueues(m Mode, queues int) (Attachment, error) {
 	if m.Kind == User {
 		return Attachment{User: true}, nil
 	}
-	tap, err := openTap(m)
-	return Attachment{Tap: tap}, err
+	files, err := openTap(m, min(max(queues, 1), MaxQueues))
+	if err != nil {
+		return Attachment{}, err
+	}
+	return Attachment{Tap: files[0], Queues: files[1:]}, nil
 }
 
 // Close gives up this process's hold.
 func (a Attachment) Close() {
 	if a.Tap != nil {
 		a.Tap.Close()
+	}
+	closeAll(a.Queues)
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
 	}
 }

@@ -6,66 +6,117 @@ import (
 	"net"
 	"os"
 
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
-
-	"pith"
 )
 
 const tunDevice = "/dev/net/tun"
 
-// openTap opens the tap that a mode names, or makes one on its bridge.
-func openTap(m Mode) (*os.File, error) {
+// openTap opens the tap that a mode names, or makes one on its bridge, with up to
+// so many queues.
+func openTap(m Mode, queues int) ([]*os.File, error) {
 	if _, err := net.InterfaceByName(m.Name); err != nil {
-		return nil, pith.Errorf("this host has no interface %s", m.Name)
+		return nil, missing(m)
 	}
-	name := m.Name
-	if m.Kind == Bridge {
-		name = "pith%d" // the kernel puts the next free number there
+	var files []*os.File
+	var err error
+	if m.Kind == Tap {
+		files, err = openOwn(m.Name, queues)
+	} else {
+		files, err = openPort(m.Name, queues)
 	}
-	f, name, err := attachTap(name)
+	if err != nil {
+		return nil, explain(m, err)
+	}
+	return files, nil
+}
+
+// openPort makes a tap on a bridge.
+func openPort(bridge string, queues int) ([]*os.File, error) {
+	files, name, err := attachTap("pith%d", queues) // the kernel puts the next free number there
 	if err != nil {
 		return nil, err
 	}
-	if m.Kind == Tap {
-		return f, nil
+	if err := addToBridge(bridge, name); err != nil {
+		closeAll(files)
+		return nil, fmt.Errorf("join %s to it: %w", name, err)
 	}
-	if err := addToBridge(m.Name, name); err != nil {
-		f.Close()
-		return nil, fmt.Errorf("join %s to bridge %s: %w", name, m.Name, err)
-	}
-	return f, nil
+	return files, nil
 }
 
-// attachTap opens a tap interface by name, which makes it if there is none.
-func attachTap(name string) (*os.File, string, error) {
+// openOwn opens a tap that the user made, with as many queues as it may have: whether
+// that is one or several is settled when a tap is made.
+func openOwn(name string, queues int) ([]*os.File, error) {
+	files, _, err := attachTap(name, queues)
+	if errors.Is(err, unix.EINVAL) && queues > 1 {
+		files, _, err = attachTap(name, 1)
+	} else if errors.Is(err, unix.EINVAL) {
+		files, err = attachFirst(name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := alone(name, len(files)); err != nil {
+		closeAll(files)
+		return nil, err
+	}
+	return files, nil
+}
+
+// attachFirst opens one queue of a tap that may have several.
+func attachFirst(name string) ([]*os.File, error) {
+	f, _, err := attachQueue(name, unix.IFF_MULTI_QUEUE)
+	return []*os.File{f}, err
+}
+
+// alone fails where a tap has more queues open than ours: the kernel lets any number
+// of programs share one that may have several, and spreads what comes over them.
+func alone(name string, ours int) error {
+	l, err := netlink.LinkByName(name)
+	if err != nil {
+		return err
+	}
+	if t, ok := l.(*netlink.Tuntap); ok && t.Queues+t.DisabledQueues > ours {
+		return unix.EBUSY
+	}
+	return nil
+}
+
+// attachTap opens a tap interface by name, which makes it if there is none, with
+// so many queues. It returns the name that the kernel gave it.
+func attachTap(name string, queues int) ([]*os.File, string, error) {
+	flags := uint16(0)
+	if queues > 1 {
+		flags = unix.IFF_MULTI_QUEUE
+	}
+	var files []*os.File
+	for range queues {
+		f, given, err := attachQueue(name, flags)
+		if err != nil {
+			closeAll(files)
+			return nil, "", err
+		}
+		files, name = append(files, f), given
+	}
+	return files, name, nil
+}
+
+// attachQueue opens one queue of a tap.
+func attachQueue(name string, flags uint16) (*os.File, string, error) {
 	fd, err := unix.Open(tunDevice, unix.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, "", fmt.Errorf("open %s: %w", tunDevice, err)
+		return nil, "", &noTun{err}
 	}
 	request, err := unix.NewIfreq(name)
+	if err == nil {
+		request.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_VNET_HDR | flags)
+		err = unix.IoctlIfreq(fd, unix.TUNSETIFF, request)
+	}
 	if err != nil {
 		unix.Close(fd)
-		return nil, "", fmt.Errorf("tap %s: %w", name, err)
-	}
-	request.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI | unix.IFF_VNET_HDR)
-	if err := unix.IoctlIfreq(fd, unix.TUNSETIFF, request); err != nil {
-		unix.Close(fd)
-		return nil, "", tapError(name, err)
+		return nil, "", err
 	}
 	return os.NewFile(uintptr(fd), request.Name()), request.Name(), nil
-}
-
-func tapError(name string, err error) error {
-	switch {
-	case errors.Is(err, unix.EPERM):
-		return pith.Errorf("tap %s: this user may not use it; as root: ip tuntap add %s mode tap user $USER", name, name)
-	case errors.Is(err, unix.EBUSY):
-		return pith.Errorf("tap %s is used by another machine", name)
-	case errors.Is(err, unix.EINVAL):
-		return pith.Errorf("%s is no tap interface", name)
-	default:
-		return fmt.Errorf("tap %s: %w", name, err)
-	}
 }
 
 // addToBridge makes the interface a port of the bridge and brings it up.

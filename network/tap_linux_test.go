@@ -4,7 +4,9 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -76,4 +78,128 @@ func TestTap(t *testing.T) {
 	if _, err := net.InterfaceByName("tap7"); err != nil {
 		t.Errorf("the user's tap is gone: %v", err)
 	}
+}
+
+// TestQueues: a tap has as many queues as are asked for and its maker let it have.
+func TestQueues(t *testing.T) {
+	isolated(t)
+	ip(t, "link", "add", "br0", "type", "bridge")
+	ip(t, "tuntap", "add", "single", "mode", "tap")
+	ip(t, "tuntap", "add", "many", "mode", "tap", "multi_queue")
+	for _, c := range []struct {
+		mode         Mode
+		wanted, want int
+	}{
+		{Mode{Tap, "single"}, 4, 1},
+		{Mode{Tap, "many"}, 4, 4},
+		{Mode{Tap, "many"}, 1, 1},
+		{Mode{Tap, "many"}, 0, 1},
+		{Mode{Tap, "many"}, 64, MaxQueues},
+		{Mode{Bridge, "br0"}, 2, 2},
+		{Mode{Bridge, "br0"}, 1, 1},
+	} {
+		a, err := AttachQueues(c.mode, c.wanted)
+		if err != nil {
+			t.Errorf("%s, %d queues: %v", c.mode, c.wanted, err)
+			continue
+		}
+		if got := 1 + len(a.Queues); got != c.want {
+			t.Errorf("%s has %d queues, want %d of %d", c.mode, got, c.want, c.wanted)
+		}
+		if c.mode.Kind == Tap {
+			for _, queues := range []int{1, 2} {
+				refused(t, c.mode, queues, "used by another machine")
+			}
+		}
+		a.Close()
+	}
+}
+
+// refused wants a user's mistake that says something.
+func refused(t *testing.T, m Mode, queues int, says string) {
+	t.Helper()
+	a, err := AttachQueues(m, queues)
+	a.Close()
+	if pith.ExitCode(err) != 2 || !strings.Contains(err.Error(), says) {
+		t.Errorf("%s: %v; want one that says %q", m, err, says)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	isolated(t)
+	ip(t, "link", "add", "br0", "type", "bridge")
+	ip(t, "tuntap", "add", "tap0", "mode", "tap")
+	ip(t, "tuntap", "add", "tun0", "mode", "tun")
+	for _, c := range []struct {
+		mode Mode
+		says string
+	}{
+		{Mode{Tap, "tap7"}, "no interface tap7; as root: ip tuntap add tap7 mode tap user $USER"},
+		{Mode{Bridge, "br7"}, "no interface br7; as root: ip link add br7 type bridge"},
+		{Mode{Tap, "br0"}, "br0 is no tap interface"},
+		{Mode{Tap, "tun0"}, "tun0 is no tap interface"},
+		{Mode{Bridge, "tap0"}, "tap0 is no bridge"},
+	} {
+		for _, queues := range []int{1, 2} {
+			refused(t, c.mode, queues, c.says)
+		}
+	}
+	if left, err := exec.Command("ip", "-o", "link", "show").Output(); err != nil || strings.Contains(string(left), "pith") {
+		t.Errorf("left behind (%v): %s", err, left)
+	}
+}
+
+// TestOtherUser: a user without rights gets his own tap, and a sentence for others.
+func TestOtherUser(t *testing.T) {
+	isolated(t)
+	const user = 12345
+	ip(t, "link", "add", "br0", "type", "bridge")
+	ip(t, "tuntap", "add", "own", "mode", "tap", "user", strconv.Itoa(user))
+	ip(t, "tuntap", "add", "other", "mode", "tap", "user", "54321")
+	become(t, user)
+	a, err := Attach(Mode{Tap, "own"})
+	if err != nil {
+		if strings.Contains(err.Error(), "may not open") {
+			t.Skip("this host's device for taps is for root only: ", err)
+		}
+		t.Fatal(err)
+	}
+	a.Close()
+	refused(t, Mode{Tap, "other"}, 1, "belongs to another user; as root: ip tuntap del other mode tap")
+	refused(t, Mode{Bridge, "br0"}, 2, "takes root")
+}
+
+// become gives the test's thread, which ends with the test, to another user.
+func become(t *testing.T, user int) {
+	t.Helper()
+	id := uintptr(user)
+	for _, call := range []uintptr{unix.SYS_SETRESGID, unix.SYS_SETRESUID} { // syscall.Setresuid would change all threads
+		if _, _, errno := unix.RawSyscall(call, id, id, id); errno != 0 {
+			t.Skip("this host doesn't let tests become another user: ", errno)
+		}
+	}
+}
+
+// TestNoTun: without the device for taps, and without the right to open it.
+func TestNoTun(t *testing.T) {
+	isolated(t)
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		t.Skip("needs mount namespaces: ", err)
+	}
+	mount := func(source, target, kind string, flags uintptr) {
+		if err := unix.Mount(source, target, kind, flags, ""); err != nil {
+			t.Skip("needs mounts of its own: ", err)
+		}
+	}
+	ip(t, "link", "add", "br0", "type", "bridge")
+	mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE)
+	mount("tmpfs", filepath.Dir(tunDevice), "tmpfs", 0)
+	for _, m := range []Mode{{Tap, "br0"}, {Bridge, "br0"}} {
+		refused(t, m, 2, "this host has no /dev/net/tun; as root: modprobe tun")
+	}
+	if err := os.WriteFile(tunDevice, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	become(t, 12345)
+	refused(t, Mode{Bridge, "br0"}, 1, "this user may not open /dev/net/tun")
 }

@@ -8,6 +8,6 @@ import (
 	"pith"
 )
 
-func openTap(m Mode) (*os.File, error) {
+func openTap(m Mode, _ int) ([]*os.File, error) {
 	return nil, pith.Errorf("network %s: taps and bridges are a part of Linux; use user", m)
 }
