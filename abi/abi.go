@@ -102,6 +102,14 @@ const (
 	StatsTxPackets   = "tx.packets"
 	StatsTxBytes     = "tx.bytes"
 	StatsDrops       = "drops" // packets that were lost in the machine, both ways
+
+	// StatsQueue begins the keys of one queue pair of the network cards, all cards
+	// together: its number follows, then one of the words below. They are there
+	// where a card has several.
+	StatsQueue     = "queue."
+	StatsQueueRx   = ".rx"   // packets
+	StatsQueueTx   = ".tx"   // packets
+	StatsQueueFull = ".full" // packets that the transmit ring had no room for; who sent them tries again
 )
 
 // The instance block travels as the machine's initial RAM disk (the first PVH

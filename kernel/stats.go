@@ -7,6 +7,7 @@ import (
 
 	"pith/abi"
 	"pith/kernel/rt"
+	"pith/kernel/virtio/net"
 )
 
 // figures are what the Go runtime counts anyway; reading them stops nobody.
@@ -67,17 +68,34 @@ func largest(h *metrics.Float64Histogram) float64 {
 
 // addCards adds up all network cards.
 func (m *machine) addCards(add func(string, uint64)) {
-	var rx, rxBytes, tx, txBytes, drops uint64
+	var all net.Stats
+	var queues []net.Stats
 	for _, card := range m.cards {
 		for q := range card.Queues() {
 			s := card.Stats(q)
-			rx, rxBytes, tx, txBytes = rx+s.RxFrames, rxBytes+s.RxBytes, tx+s.TxFrames, txBytes+s.TxBytes
-			drops += s.RxMalformed + s.RxNoBuffer + s.TxFull + s.TxRefused
+			all.Add(s)
+			if q == len(queues) {
+				queues = append(queues, net.Stats{})
+			}
+			queues[q].Add(s)
 		}
 	}
-	add(abi.StatsRxPackets, rx)
-	add(abi.StatsRxBytes, rxBytes)
-	add(abi.StatsTxPackets, tx)
-	add(abi.StatsTxBytes, txBytes)
-	add(abi.StatsDrops, drops)
+	add(abi.StatsRxPackets, all.RxFrames)
+	add(abi.StatsRxBytes, all.RxBytes)
+	add(abi.StatsTxPackets, all.TxFrames)
+	add(abi.StatsTxBytes, all.TxBytes)
+	add(abi.StatsDrops, all.RxMalformed+all.RxNoBuffer+all.TxFull+all.TxRefused)
+	if len(queues) > 1 {
+		addQueues(add, queues)
+	}
+}
+
+// addQueues adds the queue pairs one by one.
+func addQueues(add func(string, uint64), queues []net.Stats) {
+	for i, s := range queues {
+		key := abi.StatsQueue + strconv.Itoa(i)
+		add(key+abi.StatsQueueRx, s.RxFrames)
+		add(key+abi.StatsQueueTx, s.TxFrames)
+		add(key+abi.StatsQueueFull, s.TxFull)
+	}
 }

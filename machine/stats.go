@@ -21,6 +21,16 @@ type Stats struct {
 	TxPackets   uint64 `json:"txPackets"`
 	TxBytes     uint64 `json:"txBytes"`
 	Drops       uint64 `json:"drops"`
+	// Queues are the network cards' queue pairs, where a card has several; each
+	// figure is of all cards.
+	Queues []QueueStats `json:"queues,omitempty"`
+}
+
+// QueueStats are a queue pair's figures, in packets.
+type QueueStats struct {
+	Rx   uint64 `json:"rx"`
+	Tx   uint64 `json:"tx"`
+	Full uint64 `json:"full"` // the transmit ring had no room; the sender tried again
 }
 
 // Measured is what a Running can be asked for that knows its machine's figures.
@@ -44,9 +54,37 @@ func (m Message) Stats() (s Stats, ok bool) {
 	}
 	for _, word := range m.Words {
 		key, value, _ := strings.Cut(word, "=")
-		if n, err := strconv.ParseUint(value, 10, 64); err == nil && fields[key] != nil {
+		n, err := strconv.ParseUint(value, 10, 64)
+		switch {
+		case err != nil:
+		case fields[key] != nil:
 			*fields[key] = n
+		case strings.HasPrefix(key, abi.StatsQueue):
+			s.setQueue(strings.TrimPrefix(key, abi.StatsQueue), n)
 		}
 	}
 	return s, true
+}
+
+// mostQueues bounds what a machine may say that it has.
+const mostQueues = 64
+
+// setQueue takes one figure of a queue pair; key is its number and what it counts.
+func (s *Stats) setQueue(key string, n uint64) {
+	number, what, _ := strings.Cut(key, ".")
+	i, err := strconv.ParseUint(number, 10, 16)
+	if err != nil || i >= mostQueues {
+		return
+	}
+	for len(s.Queues) <= int(i) {
+		s.Queues = append(s.Queues, QueueStats{})
+	}
+	switch q := &s.Queues[i]; "." + what {
+	case abi.StatsQueueRx:
+		q.Rx = n
+	case abi.StatsQueueTx:
+		q.Tx = n
+	case abi.StatsQueueFull:
+		q.Full = n
+	}
 }

@@ -343,6 +343,18 @@ type Stats struct {
 	TxRefused   uint64 // frames that asked for what the device can't do
 }
 
+// Add adds another queue pair's counters.
+func (s *Stats) Add(o Stats) {
+	s.RxFrames += o.RxFrames
+	s.RxBytes += o.RxBytes
+	s.TxFrames += o.TxFrames
+	s.TxBytes += o.TxBytes
+	s.RxMalformed += o.RxMalformed
+	s.RxNoBuffer += o.RxNoBuffer
+	s.TxFull += o.TxFull
+	s.TxRefused += o.TxRefused
+}
+
 // Stats returns the counters of a queue pair.
 func (d *Device) Stats(queue int) Stats {
 	p := d.pairs[queue]
