@@ -65,12 +65,14 @@ func (n *nic) begin(conf socket.InterfaceConfig) {
 	}
 }
 
-// queueFor spreads flows over the queues.
-func (n *nic) queueFor(hash uint32) *queue {
+// queueFor spreads flows over the queues by their ports. The sum of the ports doesn't
+// do alone: Linux's connect takes even ports as long as it finds any.
+func (n *nic) queueFor(ports uint32) *queue {
 	if len(n.queues) == 1 {
 		return n.queues[0]
 	}
-	return n.queues[hash%uint32(len(n.queues))]
+	const golden = 0x9e3779b1 // 2^32 divided by the golden ratio: multiples of it lie far apart
+	return n.queues[uint64(ports*golden)*uint64(len(n.queues))>>32]
 }
 
 // groupTable counts the multicast groups that sockets joined.
