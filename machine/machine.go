@@ -102,6 +102,9 @@ type Wire struct {
 	// Tap is an open tap interface. The driver hands it on; the caller
 	// closes it.
 	Tap *os.File
+	// Queues are the tap's further queues: the driver gives the card a queue pair
+	// for each of them, and one for Tap.
+	Queues []*os.File
 	// Bridge is a bridge of the host's that the driver joins by itself: for
 	// machines that have interfaces instead of frames.
 	Bridge string

@@ -303,19 +303,28 @@ func plug(s machine.Spec) (cards []machine.Card, done func(), err error) {
 			cards = append(cards, machine.Card{Link: link, Wire: machine.Wire{Bridge: mode.Name}})
 			continue
 		}
-		a, err := network.Attach(mode)
+		a, err := network.AttachQueues(mode, queues(s))
 		if err != nil {
 			done()
 			return nil, nil, err
 		}
 		open = append(open, a)
-		wire := machine.Wire{User: a.User, Tap: a.Tap}
+		wire := machine.Wire{User: a.User, Tap: a.Tap, Queues: a.Queues}
 		if i == 0 {
 			wire.Ports = s.Ports
 		}
 		cards = append(cards, machine.Card{Link: link, Wire: wire})
 	}
 	return cards, done, nil
+}
+
+// queues is how many queue pairs a machine's cards are to have: one for each CPU of a
+// unikernel. QEMU writes the packets of one queue only into a file.
+func queues(s machine.Spec) int {
+	if machine.Hosted(s.Kind) || s.Capture != "" {
+		return 1
+	}
+	return s.CPUs
 }
 
 // modeOf is how a card is joined to its network.

@@ -12,7 +12,7 @@ import (
 // descriptors are the numbers under which QEMU finds its ends of the sockets.
 type descriptors struct {
 	console, events, control, qmp, input, files int
-	wires                                       []int // one for each card; -1 for the user-mode network
+	wires                                       [][]int // each card's, one a queue pair; none for the user-mode network
 }
 
 // command is what decides QEMU's command line.
@@ -113,7 +113,7 @@ func (c command) devices() []string {
 		id := fmt.Sprintf("net%d", i)
 		a = append(a,
 			"-netdev", netdev(id, card.Wire, c.fds.wires[i]),
-			"-device", c.virtio("net")+",netdev="+id+",mac="+card.Link.MAC+c.noROM())
+			"-device", c.virtio("net")+",netdev="+id+",mac="+card.Link.MAC+c.queuePairs(len(c.fds.wires[i]))+c.noROM())
 		a = append(a, c.capture(i, id)...)
 	}
 	for i, disk := range c.launch.Disks {
@@ -193,15 +193,40 @@ func (c command) noROM() string {
 	return ",romfile="
 }
 
-func netdev(id string, w machine.Wire, fd int) string {
+// queuePairs asks for a network card with so many queue pairs: on PCI with an
+// interrupt for each queue, one for the control queue and one for the configuration
+// (virtio 1.2, sections 4.1.5.1.3 and 5.1.2). On MMIO there is one for all.
+func (c command) queuePairs(n int) string {
 	switch {
+	case n < 2:
+		return ""
+	case c.launch.Spec.Type == machine.TypeMicroVM:
+		return ",mq=on"
+	default:
+		return fmt.Sprintf(",mq=on,vectors=%d", 2*n+2)
+	}
+}
+
+func netdev(id string, w machine.Wire, fds []int) string {
+	switch {
+	case len(w.Queues) > 0:
+		return fmt.Sprintf("tap,id=%s,fds=%s,vhost=off", id, joined(fds))
 	case w.Tap != nil:
-		return fmt.Sprintf("tap,id=%s,fd=%d,vhost=off", id, fd)
+		return fmt.Sprintf("tap,id=%s,fd=%d,vhost=off", id, fds[0])
 	case w.Stream != nil:
-		return fmt.Sprintf("socket,id=%s,fd=%d", id, fd)
+		return fmt.Sprintf("socket,id=%s,fd=%d", id, fds[0])
 	default:
 		return "user,id=" + id + Forwards(w.Ports)
 	}
+}
+
+// joined writes descriptors as QEMU's option fds has them.
+func joined(fds []int) string {
+	words := make([]string, len(fds))
+	for i, fd := range fds {
+		words[i] = fmt.Sprint(fd)
+	}
+	return strings.Join(words, ":")
 }
 
 // Forwards publishes ports in the words of -netdev user.

@@ -2,6 +2,7 @@ package qemu
 
 import (
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -29,7 +30,7 @@ func testCommand(board string, cards ...machine.Card) command {
 			Cards: cards,
 		},
 		accel: TCG, cpu: leanCPU, block: "/state/instance",
-		fds: descriptors{console: 3, events: 4, control: 5, qmp: 6, wires: []int{-1, 7}},
+		fds: descriptors{console: 3, events: 4, control: 5, qmp: 6, wires: [][]int{nil, {7}}},
 	}
 }
 
@@ -93,7 +94,7 @@ func TestCommandLine(t *testing.T) {
 func TestCommandLineQ35(t *testing.T) {
 	card := machine.Card{Link: UserLink("52:54:00:00:00:01"), Wire: machine.Wire{Stream: os.Stdin}}
 	c := testCommand(machine.TypeQ35, card)
-	c.fds.wires = []int{7}
+	c.fds.wires = [][]int{{7}}
 	c.accel, c.sandbox, c.launch.Spec.Paused = KVM, true, true
 	args := c.args()
 	if got := after(args, "-accel"); !slices.Equal(got, []string{"kvm"}) {
@@ -204,6 +205,36 @@ func TestDisks(t *testing.T) {
 		}
 		if got := after(args, "-device"); !slices.Contains(got, device+",drive=disk1,serial=pith-1") {
 			t.Errorf("%s: devices %q", board, got)
+		}
+	}
+}
+
+// TestQueuePairs: a tap with several queues makes a card with as many queue pairs.
+func TestQueuePairs(t *testing.T) {
+	cards := []machine.Card{
+		{Link: pith.Link{MAC: "52:54:00:00:00:01"}, Wire: machine.Wire{Tap: os.Stdin, Queues: []*os.File{os.Stdout, os.Stderr}}},
+		{Link: UserLink("52:54:00:00:00:02"), Wire: machine.Wire{User: true}},
+		{Link: pith.Link{MAC: "52:54:00:00:00:03"}, Wire: machine.Wire{Tap: os.Stdin}},
+	}
+	fds, files := wires(cards, []*os.File{os.Stdin})
+	if want := [][]int{{4, 5, 6}, nil, {7}}; !reflect.DeepEqual(fds, want) {
+		t.Errorf("the descriptors are %v, want %v", fds, want)
+	}
+	if want := []*os.File{os.Stdin, os.Stdin, os.Stdout, os.Stderr, os.Stdin}; !slices.Equal(files, want) {
+		t.Errorf("the files are %v, want %v", files, want)
+	}
+	for board, device := range map[string]string{
+		machine.TypeMicroVM: "virtio-net-device,netdev=net0,mac=52:54:00:00:00:01,mq=on",
+		machine.TypeQ35:     "virtio-net-pci,disable-legacy=on,netdev=net0,mac=52:54:00:00:00:01,mq=on,vectors=8,romfile=",
+	} {
+		c := testCommand(board, cards...)
+		c.fds.wires = fds
+		args := c.args()
+		if got := after(args, "-netdev"); got[0] != "tap,id=net0,fds=4:5:6,vhost=off" || got[2] != "tap,id=net2,fd=7,vhost=off" {
+			t.Errorf("%s: -netdev = %q", board, got)
+		}
+		if devices := after(args, "-device"); devices[3] != device || strings.Contains(strings.Join(devices[4:], " "), "mq=on") {
+			t.Errorf("%s: -device = %q, want %q", board, devices, device)
 		}
 	}
 }

@@ -95,16 +95,14 @@ func start(path string, h host.Host, accel Accel, l machine.Launch) (_ *process,
 const firstFD = 3
 
 // wires appends the cards' descriptors to files and says their numbers.
-func wires(cards []machine.Card, files []*os.File) ([]int, []*os.File) {
-	fds := make([]int, len(cards))
+func wires(cards []machine.Card, files []*os.File) ([][]int, []*os.File) {
+	fds := make([][]int, len(cards))
 	for i, card := range cards {
-		f := card.Wire.Tap
-		if f == nil {
-			f = card.Wire.Stream
-		}
-		fds[i] = -1
-		if f != nil {
-			fds[i] = firstFD + len(files)
+		for _, f := range append([]*os.File{card.Wire.Tap, card.Wire.Stream}, card.Wire.Queues...) {
+			if f == nil {
+				continue
+			}
+			fds[i] = append(fds[i], firstFD+len(files))
 			files = append(files, f)
 		}
 	}
