@@ -117,6 +117,7 @@ func newCard(name string, mac [6]byte, o Options, c Conditions) *Card {
 		card.rx[i].ready = make(chan struct{}, 1)
 	}
 	card.pool = link.NewPool(card.grow)
+	card.pool.Get().Free() // who comes while grow is at work would get none
 	return card
 }
 
