@@ -31,15 +31,21 @@ const (
 	pmtuDo                = 2
 )
 
-// number reads an option's integer: a byte or an int, as Linux allows.
+// number reads an option's integer.
 func number(v []byte) (int, bool) {
-	switch {
-	case len(v) >= 4:
-		return int(int32(le32(v))), true
-	case len(v) >= 1:
+	if len(v) < 4 {
+		return 0, false
+	}
+	return int(int32(le32(v))), true
+}
+
+// numberOrByte reads an option's integer, which Linux takes as a byte, too, with
+// IPv4's options.
+func numberOrByte(v []byte) (int, bool) {
+	if len(v) > 0 && len(v) < 4 {
 		return int(v[0]), true
 	}
-	return 0, false
+	return number(v)
 }
 
 // setOption sets what all sockets have. handled is false for an option that it
@@ -86,8 +92,6 @@ func (e *base) setSocketOption(name int, value []byte) (syscall.Errno, bool) {
 	case syscall.SO_PRIORITY, syscall.SO_MARK, syscall.SO_TIMESTAMP, syscall.SO_RCVLOWAT,
 		syscall.SO_DONTROUTE, syscall.SO_OOBINLINE, syscall.SO_NO_CHECK:
 		// Taken and without effect.
-	case syscall.SO_RCVTIMEO, syscall.SO_SNDTIMEO:
-		// Calls don't block here; who blocks keeps the time himself.
 	default:
 		return 0, false
 	}
@@ -133,7 +137,7 @@ func (e *base) setIPOption(name int, value []byte) (syscall.Errno, bool) {
 	case syscall.IP_OPTIONS:
 		return 0, true
 	}
-	n, ok := number(value)
+	n, ok := numberOrByte(value)
 	if !ok {
 		return syscall.EINVAL, true
 	}

@@ -117,8 +117,6 @@ func (s suite) optionBuffers() {
 func (s suite) optionStructures() {
 	e := s.open(s.a, syscall.AF_INET, syscall.SOCK_STREAM)
 	s.structure(e, "SO_LINGER", syscall.SO_LINGER, append(intValue(1), intValue(30)...))
-	timeval := append(append(intValue(2), intValue(0)...), append(intValue(500000), intValue(0)...)...)
-	s.structure(e, "SO_RCVTIMEO", syscall.SO_RCVTIMEO, timeval)
 	name := []byte("lo\x00")
 	if code := e.SetOption(syscall.SOL_SOCKET, syscall.SO_BINDTODEVICE, name); code != 0 {
 		s.Errorf("SO_BINDTODEVICE: %v", code)
