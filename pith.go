@@ -78,6 +78,10 @@ type Machine struct {
 	Dir    string // the program's working directory, absolute; "" is "/"
 
 	Mounts []Mount // volumes
+
+	// Forward is a program that forwards packets: its cards are its own. A Linux
+	// kernel under it gives them no address and lets it open packet sockets.
+	Forward bool
 }
 
 // File is a file or folder of the host that a machine gets a copy of.

@@ -80,6 +80,7 @@ type Service struct {
 	Needs    []Dependency
 	Health   *HealthCheck // nil: healthy when it listens on its first port or, without one, runs
 	Replicas int          // 0 or more
+	Forward  bool         // see Machine.Forward
 	Restart  RestartPolicy
 	// Override names what an instance may set otherwise than the image: of
 	// OverrideNames. nil means all of them, an empty list nothing.

@@ -50,7 +50,7 @@ func (r Resolver) instance(w *Wanted, s *pith.Service, replica int) (Instance, e
 	spec := machine.Spec{What: what(s), Type: machine.TypeMicroVM, Kind: string(s.Kind), Deployment: w.Name}
 	spec.Name = fmt.Sprintf("%s-%s-%d", w.Name, s.Name, replica+1)
 	spec.Image = r.Images[s.Name]
-	spec.Args, spec.Env, spec.Dir, spec.CPUs = s.Args, s.Env, s.Dir, s.CPUs
+	spec.Args, spec.Env, spec.Dir, spec.CPUs, spec.Forward = s.Args, s.Env, s.Dir, s.CPUs, s.Forward
 	spec.Files = slices.Concat(s.Configs, s.Secrets)
 	if machine.Hosted(spec.Kind) {
 		spec.Files = slices.Concat(s.Files, spec.Files) // there is no image that they could be in

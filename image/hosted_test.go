@@ -28,6 +28,7 @@ func TestBuildHosted(t *testing.T) {
 		}
 		write("go.mod", "module example.org/greet\n\ngo 1.26\n")
 		write("main.go", "package main\n\nimport \"fmt\"\n\nvar who = \"nobody\"\n\nfunc main() { fmt.Println(\"hello\", who) }\n")
+		write("image.go", "//go:build pith\n\npackage main\n\nfunc init() { panic(\"this file is for images\") }\n")
 		img, err := BuildHosted(t.Context(), Options{Dir: dir, Output: "greet", Strip: true, LDFlags: "-X main.who=world"})
 		if err != nil {
 			t.Fatal(err)

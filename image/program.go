@@ -215,8 +215,8 @@ func isStub(without, with listed) bool {
 // machineTag is a build tag that files have which are for images alone.
 const machineTag = "pith"
 
-// tagFlags are the go command's arguments for build tags: ours, and the user's or,
-// without any, those of GOFLAGS, which the argument would hide.
+// tagFlags are the go command's arguments for build tags: ours for an image, and the
+// user's or, without any, those of GOFLAGS, which the argument would hide.
 func (b *builder) tagFlags() []string {
 	tags := b.options.Tags
 	for _, f := range strings.Fields(b.goflags) {
@@ -224,7 +224,10 @@ func (b *builder) tagFlags() []string {
 			tags = strings.Split(value, ",")
 		}
 	}
-	return []string{"-tags=" + strings.Join(append([]string{machineTag}, tags...), ",")}
+	if b.options.Stack != hosted {
+		tags = append([]string{machineTag}, tags...)
+	}
+	return []string{"-tags=" + strings.Join(tags, ",")}
 }
 
 // explain makes a user's mistake of what the go command said about the

@@ -226,6 +226,9 @@ func (d *decoder) program(s *pith.Service, n *node) {
 	if v := n.get("machine"); v != nil {
 		s.Kind = pith.MachineKind(v.text)
 	}
+	if v := n.get("forward"); v != nil {
+		s.Forward = v.text == "true"
+	}
 	if v := n.get("stack"); v != nil {
 		s.Stack = v.text
 	}

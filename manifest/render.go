@@ -108,6 +108,7 @@ func texts[T fmt.Stringer](list []T) []string {
 func (m *Manifest) program(w *writer, s pith.Service) {
 	put(w, "build", s.Build)
 	put(w, "machine", string(s.Kind))
+	put(w, "forward", s.Forward)
 	put(w, "stack", s.Stack)
 	put(w, "memory", mib(s.Memory))
 	put(w, "cpus", s.CPUs)

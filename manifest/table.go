@@ -192,6 +192,7 @@ var programFields = map[string]field{
 	"ports":       {"ports on the host: [ADDRESS:]HOST:PORT[/udp]", &shape{form: list, item: port}},
 	"override":    {"what an instance may set otherwise than the image; all of it without this", &shape{form: list, item: &shape{form: scalar, enum: pith.OverrideNames}}},
 	"machine":     {"what an instance is", &shape{form: scalar, enum: kinds()}},
+	"forward":     {"true for a router or firewall: its cards are the program's own", flag},
 	"restart":     {"no, always, on-failure[:TIMES] or unless-stopped", restart},
 }
 

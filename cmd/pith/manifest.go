@@ -61,6 +61,7 @@ func (f *runFlags) obey(s *machine.Spec, service *pith.Service) error {
 	if machine.Hosted(s.Kind) {
 		f.adopt(s, service)
 	}
+	s.Forward = s.Forward || service.Forward
 	if s.Dir == "" {
 		s.Dir = service.Dir
 	}

@@ -34,6 +34,7 @@ type runFlags struct {
 	kind    string
 	board   string
 	network networkFlags
+	forward bool
 	files   []string
 	dir     string
 	volumes []string
@@ -57,6 +58,7 @@ func (f *runFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.kind, "machine", "", "the machine's kind: "+strings.Join(machine.Kinds, ", ")+" (default unikernel)")
 	flags.StringVar(&f.board, "machine-type", machine.TypeMicroVM, "the board: "+machine.TypeMicroVM+" or "+machine.TypeQ35)
 	f.network.add(flags)
+	flags.BoolVar(&f.forward, "forward", false, "the program forwards packets (a router, a firewall): its cards are its own")
 	flags.StringArrayVar(&f.files, "file", nil, "give the machine a copy of a file or folder: SOURCE:TARGET")
 	flags.StringArrayVarP(&f.volumes, "volume", "v", nil, "mount a persistent volume, made if there is none, or a folder of the host: NAME:/FOLDER[:ro] or ./FOLDER:/FOLDER[:ro]")
 	flags.StringVarP(&f.dir, "workdir", "w", "", "the program's working directory (default /)")
@@ -216,7 +218,7 @@ func (f *runFlags) spec(args []string) (machine.Spec, error) {
 		Paused:  f.paused,
 		Created: time.Now(),
 	}
-	s.Name, s.CPUs, s.Memory, s.Dir = f.name, f.cpus, machine.DefaultMemory, f.dir
+	s.Name, s.CPUs, s.Memory, s.Dir, s.Forward = f.name, f.cpus, machine.DefaultMemory, f.dir, f.forward
 	if len(args) > 1 {
 		s.Args = args[1:]
 	}

@@ -45,7 +45,8 @@ func writeBundle(dir string, l machine.Launch, most uint64, netns, cgroup string
 	return os.WriteFile(filepath.Join(dir, "config.json"), text, 0o644)
 }
 
-// config is the container: no rights, a read-only root, the default masks.
+// config is the container: no rights but those that rights names, a read-only root,
+// the default masks.
 func config(s machine.Spec, files uint64, netns, cgroup string) *specs.Spec {
 	return &specs.Spec{
 		Version:  "1.0.2",
@@ -57,7 +58,7 @@ func config(s machine.Spec, files uint64, netns, cgroup string) *specs.Spec {
 			Cwd:  cmp.Or(s.Dir, "/"),
 			// nobody, who may still listen at every port: the namespace allows it.
 			User:            specs.User{UID: 65534, GID: 65534},
-			Capabilities:    &specs.LinuxCapabilities{},
+			Capabilities:    rights(s),
 			NoNewPrivileges: true,
 			Rlimits: []specs.POSIXRlimit{
 				{Type: "RLIMIT_NOFILE", Hard: files, Soft: files},
@@ -80,6 +81,16 @@ func config(s machine.Spec, files uint64, netns, cgroup string) *specs.Spec {
 			Seccomp:       refused(),
 		},
 	}
+}
+
+// rights are the container's capabilities: a program that forwards may open packet
+// sockets in its own network namespace. As it is no root, the right has to be ambient.
+func rights(s machine.Spec) *specs.LinuxCapabilities {
+	if !s.Forward {
+		return &specs.LinuxCapabilities{}
+	}
+	raw := []string{"CAP_NET_RAW"}
+	return &specs.LinuxCapabilities{Bounding: raw, Effective: raw, Permitted: raw, Inheritable: raw, Ambient: raw}
 }
 
 func mounts(s machine.Spec) []specs.Mount {

@@ -94,7 +94,7 @@ func (c *container) network(l machine.Launch) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	plans := netns.Plans(l.Cards)
+	plans := netns.Plans(l.Cards, l.Spec.Forward)
 	if err := netns.Connect(plans, ns, l.Spec.Name); err != nil {
 		ns.Close()
 		return nil, err

@@ -94,6 +94,8 @@ type guestSpec struct {
 	Dir   string
 	Links []pith.Link
 	Ports []pith.Port
+
+	Forward bool
 }
 
 // writeDisk makes a machine's RAM disk: the common one and an archive with its
@@ -104,7 +106,7 @@ func writeDisk(file, common string, l machine.Launch) (err error) {
 	for _, c := range l.Cards {
 		links = append(links, c.Link)
 	}
-	text, err := json.Marshal(guestSpec{s.Name, s.Argv(), s.Environ(), cmp.Or(s.Dir, "/"), links, s.Ports})
+	text, err := json.Marshal(guestSpec{s.Name, s.Argv(), s.Environ(), cmp.Or(s.Dir, "/"), links, s.Ports, s.Forward})
 	if err != nil {
 		return fmt.Errorf("linuxvm: %w", err)
 	}

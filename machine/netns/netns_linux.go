@@ -28,13 +28,15 @@ type Plan struct {
 	Name   string // "eth0"
 	Link   pith.Link
 	Bridge string // the host's bridge; "" is the rootless network, by a tap
+	Silent bool   // the program's own: the kernel neither answers nor forwards on it
 }
 
-// Plans describes the interfaces of cards: eth0, eth1, ...
-func Plans(cards []machine.Card) []Plan {
+// Plans describes the interfaces of cards: eth0, eth1, ... forward says that they are
+// for a program that forwards.
+func Plans(cards []machine.Card, forward bool) []Plan {
 	var plans []Plan
 	for i, c := range cards {
-		plans = append(plans, Plan{Name: fmt.Sprintf("eth%d", i), Link: c.Link, Bridge: c.Wire.Bridge})
+		plans = append(plans, Plan{Name: fmt.Sprintf("eth%d", i), Link: c.Link, Bridge: c.Wire.Bridge, Silent: forward})
 	}
 	return plans
 }
@@ -160,6 +162,9 @@ func Configure(plans []Plan) (taps []*os.File, err error) {
 			return taps, fmt.Errorf("interface %s: %w", p.Name, err)
 		}
 	}
+	if err := forwardNothing(); err != nil {
+		return taps, err
+	}
 	return taps, allowLowPorts()
 }
 
@@ -194,6 +199,9 @@ func configure(p Plan) error {
 	if err := netlink.LinkSetHardwareAddr(link, mac); err != nil {
 		return err
 	}
+	if p.Silent {
+		return silence(link)
+	}
 	for _, a := range p.Link.Addrs {
 		// Without duplicate address detection: the address is the
 		// orchestrator's to give, and is usable at once.
@@ -218,6 +226,32 @@ func configure(p Plan) error {
 		route := &netlink.Route{LinkIndex: link.Attrs().Index, Dst: to, Gw: r.Via.AsSlice()}
 		if err := netlink.RouteAdd(route); err != nil {
 			return fmt.Errorf("route to %s: %w", r.To, err)
+		}
+	}
+	return nil
+}
+
+// silence brings an interface up of which the kernel knows no address, so that it
+// answers nothing that comes there: no ARP, and no IPv6, which would make a link-local
+// address of its own. Source: ip-sysctl.rst; netdevice(7), IFF_NOARP.
+func silence(link netlink.Link) error {
+	err := os.WriteFile("/proc/sys/net/ipv6/conf/"+link.Attrs().Name+"/disable_ipv6", []byte("1"), 0)
+	if err != nil && !errors.Is(err, os.ErrNotExist) { // a kernel without IPv6 has no such file
+		return fmt.Errorf("turn IPv6 off: %w", err)
+	}
+	if err := netlink.LinkSetARPOff(link); err != nil {
+		return fmt.Errorf("turn ARP off: %w", err)
+	}
+	return netlink.LinkSetUp(link)
+}
+
+// forwardNothing keeps the kernel from forwarding between a machine's interfaces,
+// which it does in a new namespace where it does on the host.
+func forwardNothing() error {
+	for _, path := range []string{"/proc/sys/net/ipv4/ip_forward", "/proc/sys/net/ipv6/conf/all/forwarding"} {
+		err := os.WriteFile(path, []byte("0"), 0)
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("keep the kernel from forwarding: %w", err)
 		}
 	}
 	return nil

@@ -15,6 +15,7 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"pith"
+	"pith/machine"
 )
 
 func ip(args ...string) (string, error) {
@@ -107,6 +108,56 @@ func TestConnect(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// TestSilent: the kernel has no address on an interface that is the program's own, and
+// forwards nothing, whatever the namespace did before.
+func TestSilent(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("making network namespaces needs root")
+	}
+	inner, err := New()
+	if err != nil {
+		t.Skip("this host has no network namespaces: ", err)
+	}
+	defer inner.Close()
+	cards := []machine.Card{{
+		Wire: machine.Wire{Bridge: "br0"},
+		Link: pith.Link{MAC: "52:54:00:00:00:08", Addrs: []netip.Prefix{netip.MustParsePrefix("10.9.0.2/24"), netip.MustParsePrefix("fd09::2/64")}},
+	}}
+	plans := Plans(cards, true)
+	err = Do(inner, func() error {
+		if _, err := ip("link", "add", "br0", "type", "bridge"); err != nil {
+			return err
+		}
+		if err := os.WriteFile("/proc/sys/net/ipv4/ip_forward", []byte("1"), 0); err != nil {
+			return err
+		}
+		if err := Connect(plans, inner, "router"); err != nil {
+			return err
+		}
+		if _, err := Configure(plans); err != nil {
+			return err
+		}
+		link, err := ip("link", "show", "dev", "eth0")
+		if !strings.Contains(link, "NOARP") || !strings.Contains(link, ",UP") || !strings.Contains(link, "52:54:00:00:00:08") {
+			t.Errorf("the interface: %s, %v", link, err)
+		}
+		if addresses, err := ip("addr", "show", "dev", "eth0"); err != nil || strings.Contains(addresses, "inet") {
+			t.Errorf("the interface has addresses: %s, %v", addresses, err)
+		}
+		for path, want := range map[string]string{
+			"/proc/sys/net/ipv4/ip_forward": "0\n", "/proc/sys/net/ipv6/conf/all/forwarding": "0\n", "/proc/sys/net/ipv6/conf/eth0/disable_ipv6": "1\n",
+		} {
+			if text, err := os.ReadFile(path); err == nil && string(text) != want {
+				t.Errorf("%s is %q, want %q", path, text, want)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

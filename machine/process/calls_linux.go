@@ -40,10 +40,10 @@ var allowed = []string{
 // families of sockets that a program may have.
 var families = []uint64{unix.AF_UNIX, unix.AF_INET, unix.AF_INET6, unix.AF_NETLINK}
 
-// policy lets in what is listed; all else fails with EPERM. There is no second
-// process, and one execution: of the program, by the descriptor that closes with
+// policy lets in what is listed, and packet sockets for a program that forwards; all
+// else fails with EPERM. There is no second process, and one execution: of the program, by the descriptor that closes with
 // it. No file that the program can open afterwards may be executed.
-func policy() seccomp.Policy {
+func policy(forward bool) seccomp.Policy {
 	only := func(name string, argument uint32, operation seccomp.Operation, value uint64) seccomp.NameWithConditions {
 		return seccomp.NameWithConditions{Name: name, Conditions: seccomp.ArgumentConditions{
 			{Argument: argument, Operation: operation, Value: value},
@@ -62,6 +62,9 @@ func policy() seccomp.Policy {
 			{Argument: 1, Operation: seccomp.NotEqual, Value: unix.TIOCLINUX},
 		}},
 	}
+	if forward {
+		conditional = append(conditional, only("socket", 0, seccomp.Equal, unix.AF_PACKET))
+	}
 	for _, f := range families {
 		conditional = append(conditional, only("socket", 0, seccomp.Equal, f))
 	}
@@ -75,6 +78,6 @@ func policy() seccomp.Policy {
 }
 
 // filterCalls confines the calling thread, and what it becomes.
-func filterCalls() error {
-	return seccomp.LoadFilter(seccomp.Filter{NoNewPrivs: true, Policy: policy()})
+func filterCalls(forward bool) error {
+	return seccomp.LoadFilter(seccomp.Filter{NoNewPrivs: true, Policy: policy(forward)})
 }

@@ -11,9 +11,9 @@ import (
 
 // verdict runs the filter as the kernel would for one system call on amd64.
 // Source: the kernel's include/uapi/linux/seccomp.h, struct seccomp_data.
-func verdict(t *testing.T, number uint32, args ...uint64) uint32 {
+func verdict(t *testing.T, forward bool, number uint32, args ...uint64) uint32 {
 	t.Helper()
-	p := policy()
+	p := policy(forward)
 	program, err := p.Assemble()
 	if err != nil {
 		t.Fatal(err)
@@ -77,9 +77,12 @@ func TestFilter(t *testing.T) {
 		{"window size", unix.SYS_IOCTL, []uint64{1, unix.TIOCGWINSZ}, allow},
 		{"typing for the user", unix.SYS_IOCTL, []uint64{1, unix.TIOCSTI}, deny},
 	} {
-		if got := verdict(t, c.number, c.args...); got != c.want {
+		if got := verdict(t, false, c.number, c.args...); got != c.want {
 			t.Errorf("%s: %#x, want %#x", c.what, got, c.want)
 		}
+	}
+	if got := verdict(t, true, unix.SYS_SOCKET, unix.AF_PACKET); got != allow {
+		t.Errorf("a raw frame socket of a router: %#x, want %#x", got, allow)
 	}
 }
 

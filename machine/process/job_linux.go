@@ -27,6 +27,8 @@ type job struct {
 	Dir    string // the program starts there
 	CPUs   []int  // which CPUs of the host to run on
 	Memory int64  // bytes
+	// Forward lets the program open packet sockets.
+	Forward bool
 	// Limit makes the stage limit the memory by itself: there is no control
 	// group.
 	Limit bool
@@ -45,12 +47,14 @@ func newJob(l machine.Launch, grouped bool) (job, error) {
 		Name:   l.Spec.Name,
 		Argv:   l.Spec.Argv(),
 		Env:    l.Spec.Environ(),
-		Plans:  netns.Plans(l.Cards),
+		Plans:  netns.Plans(l.Cards, l.Spec.Forward),
 		Files:  files,
 		Dir:    cmp.Or(l.Spec.Dir, "/"),
 		CPUs:   cpus,
 		Memory: l.Spec.Memory,
 		Limit:  !grouped,
+
+		Forward: l.Spec.Forward,
 	}, nil
 }
 

@@ -64,10 +64,10 @@ func stage(control *net.UnixConn) error {
 	if err := limit(j); err != nil {
 		return fmt.Errorf("limits: %w", err)
 	}
-	if err := dropCapabilities(); err != nil {
+	if err := dropCapabilities(j.rights()); err != nil {
 		return fmt.Errorf("rights: %w", err)
 	}
-	if err := filterCalls(); err != nil {
+	if err := filterCalls(j.Forward); err != nil {
 		return fmt.Errorf("system calls: %w", err)
 	}
 	return fmt.Errorf("execute the program: %w", become(programFD, j.Argv, j.Env))
@@ -123,10 +123,22 @@ func limit(j job) error {
 	return nil
 }
 
-// dropCapabilities gives up all rights in the namespaces for good.
-// Source: capabilities(7).
-func dropCapabilities() error {
-	for c := uintptr(0); c <= unix.CAP_LAST_CAP; c++ {
+// rights are the capabilities that a program keeps, as a set: one that forwards may
+// open packet sockets in its own network namespace.
+func (j job) rights() uint32 {
+	if j.Forward {
+		return 1 << unix.CAP_NET_RAW
+	}
+	return 0
+}
+
+// dropCapabilities gives up all rights in the namespaces for good, but those to keep,
+// which are among the first 32. Source: capabilities(7).
+func dropCapabilities(keep uint32) error {
+	for c := range uintptr(unix.CAP_LAST_CAP + 1) {
+		if c < 32 && keep&(1<<c) != 0 {
+			continue
+		}
 		err := unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0)
 		if err != nil && err != unix.EINVAL { // an older kernel has fewer
 			return err
@@ -136,8 +148,8 @@ func dropCapabilities() error {
 		return err
 	}
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	none := make([]unix.CapUserData, 2)
-	if err := unix.Capset(&header, &none[0]); err != nil {
+	set := []unix.CapUserData{{Effective: keep, Permitted: keep, Inheritable: keep}, {}}
+	if err := unix.Capset(&header, &set[0]); err != nil {
 		return err
 	}
 	return unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)

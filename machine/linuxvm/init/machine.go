@@ -36,6 +36,7 @@ type spec struct {
 		Protocol string
 		Guest    uint16
 	}
+	Forward bool // the program's cards are its own
 }
 
 // Names of the virtio-serial ports, as package abi has them.
@@ -49,18 +50,9 @@ func runMachine(text []byte) {
 	var s spec
 	die("description of the machine", json.Unmarshal(text, &s))
 	die("host name", syscall.Sethostname([]byte(s.Name)))
-	for _, l := range s.Links {
-		name := linkOf(l.MAC)
-		for _, a := range l.Addrs {
-			configure(name, a, "")
-		}
-		for _, g := range l.Gateway {
-			addRoute("", g)
-		}
-		for _, r := range l.Routes {
-			addRoute(r.To, r.Via)
-		}
-		awaitCarrier(name)
+	s.nameLinks()
+	for i := range s.Links {
+		s.bringUp(i)
 	}
 	console, control := openPort(consolePort), &driver{file: openPort(controlPort)}
 	program := exec.Command(program)
@@ -72,6 +64,38 @@ func runMachine(text []byte) {
 	program.Wait() // the state tells how it ended
 	control.say("exit %d", exitCode(program.ProcessState, control))
 	select {} // the driver ends the machine: a reboot would speak on the console
+}
+
+// nameLinks calls the cards eth0, eth1, ... in the order of the specification, which
+// the kernel may have found in another one.
+func (s *spec) nameLinks() {
+	for i, l := range s.Links { // first out of one another's way
+		rename(linkOf(l.MAC), fmt.Sprint("card", i))
+	}
+	for i := range s.Links {
+		rename(fmt.Sprint("card", i), fmt.Sprint("eth", i))
+	}
+}
+
+// bringUp configures a card. One that is the program's own gets no address of the
+// kernel's, not even a link-local one.
+func (s *spec) bringUp(i int) {
+	name, l := fmt.Sprint("eth", i), s.Links[i]
+	if s.Forward {
+		silence(name)
+		awaitCarrier(name)
+		return
+	}
+	for _, a := range l.Addrs {
+		configure(name, a, "")
+	}
+	for _, g := range l.Gateway {
+		addRoute("", g)
+	}
+	for _, r := range l.Routes {
+		addRoute(r.To, r.Via)
+	}
+	awaitCarrier(name)
 }
 
 // exitCode is the program's, or 128 and the number of the signal that ended it.

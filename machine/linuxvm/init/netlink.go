@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
+	"os"
 	"syscall"
 )
 
@@ -21,10 +22,30 @@ func configure(link, addr, gateway string) {
 	die("link "+link, err)
 	ip := prefix.Addr().AsSlice()
 	die("address of "+link, request(syscall.RTM_NEWADDR, create, addressMessage(index, prefix.Bits(), ip)))
-	die("link "+link, request(syscall.RTM_NEWLINK, 0, upMessage(index)))
+	die("link "+link, request(syscall.RTM_NEWLINK, 0, linkMessage(index, syscall.IFF_UP)))
 	if gateway != "" {
 		addRoute("", gateway)
 	}
+}
+
+// rename gives a link that is down another name.
+func rename(link, to string) {
+	index, err := linkIndex(link)
+	die("link "+link, err)
+	m := attribute(linkMessage(index, 0), syscall.IFLA_IFNAME, append([]byte(to), 0))
+	die("name of "+link, request(syscall.RTM_NEWLINK, 0, m))
+}
+
+// silence brings a link up on which the kernel neither speaks nor answers: it has no
+// address, IPv6 is off and so is ARP.
+func silence(link string) {
+	err := os.WriteFile("/proc/sys/net/ipv6/conf/"+link+"/disable_ipv6", []byte("1"), 0)
+	if err != nil && !errors.Is(err, os.ErrNotExist) { // a kernel without IPv6 has no such file
+		die("IPv6 of "+link, err)
+	}
+	index, err := linkIndex(link)
+	die("link "+link, err)
+	die("link "+link, request(syscall.RTM_NEWLINK, 0, linkMessage(index, syscall.IFF_UP|syscall.IFF_NOARP)))
 }
 
 // addRoute sends what is for a destination through a gateway; "" is everything
@@ -73,12 +94,12 @@ func addressMessage(index uint32, bits int, ip []byte) []byte {
 	return attribute(m, syscall.IFA_ADDRESS, ip)
 }
 
-// upMessage is an ifinfomsg that sets IFF_UP and leaves the other flags alone.
-func upMessage(index uint32) []byte {
+// linkMessage is an ifinfomsg that sets flags and leaves the others alone.
+func linkMessage(index, flags uint32) []byte {
 	m := []byte{syscall.AF_UNSPEC, 0, 0, 0}
 	m = binary.NativeEndian.AppendUint32(m, index)
-	m = binary.NativeEndian.AppendUint32(m, syscall.IFF_UP)
-	return binary.NativeEndian.AppendUint32(m, syscall.IFF_UP)
+	m = binary.NativeEndian.AppendUint32(m, flags)
+	return binary.NativeEndian.AppendUint32(m, flags)
 }
 
 // routeMessage is a rtmsg for a route; one to nowhere in particular is the
