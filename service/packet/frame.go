@@ -32,6 +32,7 @@ const (
 	SegmentNone = iota
 	SegmentTCP4
 	SegmentTCP6
+	SegmentUDP // into datagrams; of Linux's packet sockets only
 )
 
 // NewFrame makes an empty frame with room for n bytes.
@@ -82,6 +83,20 @@ func (f *Frame) shift(n, d int) bool {
 	if f.Offload.Segmentation != SegmentNone {
 		f.Offload.HeaderLen = uint16(int(f.Offload.HeaderLen) + d)
 	}
+	return true
+}
+
+// InsertTag puts an 802.1Q tag with its control information (priority and VLAN) behind
+// the hardware addresses, also in front of a tag that is there. It reports false if
+// there is no room.
+func (f *Frame) InsertTag(control uint16) bool {
+	const addresses = EthernetLen - 2
+	if f.Len < EthernetLen || !f.shift(addresses, TagLen) {
+		return false
+	}
+	b := f.Bytes()[addresses:]
+	put16(b, EtherVLAN)
+	put16(b[2:], control)
 	return true
 }
 

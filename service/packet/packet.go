@@ -113,6 +113,19 @@ func (p *Packet) Transport() []byte {
 	return p.Frame.Bytes()[p.L4:]
 }
 
+// Headers is the length of the IP and transport headers in bytes: of a frame to be cut
+// into segments, what each of them gets. (Offload.HeaderLen is only a hint.)
+func (p *Packet) Headers() int {
+	t := p.Transport()
+	switch {
+	case p.Protocol == TCP && len(t) >= 20:
+		return p.L4 - p.L3 + int(t[12]>>4)*4
+	case p.Protocol == UDP && len(t) >= 8:
+		return p.L4 - p.L3 + 8
+	}
+	return p.Length
+}
+
 // IsFragment tells whether this is a part of a datagram.
 func (p *Packet) IsFragment() bool { return p.More || p.FragOffset > 0 }
 

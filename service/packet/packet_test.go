@@ -89,3 +89,26 @@ func FuzzParse(f *testing.F) {
 		p.SetEthernet(MAC{}, MAC{}, 5)
 	})
 }
+
+// TestInsertTag: a tag goes in front of what is there, another tag included, and where
+// the checksum is to be written moves with it.
+func TestInsertTag(t *testing.T) {
+	p, _ := NewIP(IPHeader{Src: netip.MustParseAddr("10.0.0.1"), Dst: netip.MustParseAddr("10.0.0.2"), Protocol: UDP, TTL: 3}, 8)
+	p.Frame.Offload = Offload{NeedsChecksum: true, ChecksumStart: 34, ChecksumOffset: 6}
+	for i, control := range []uint16{7<<13 | 20, 10} {
+		if !p.Frame.InsertTag(control) {
+			t.Fatal("there is no room for a tag")
+		}
+		var q Packet
+		if q.Parse(p.Frame); q.VLAN != control&0xfff || p.Frame.Offload.ChecksumStart != uint16(34+TagLen*(i+1)) {
+			t.Errorf("tag %d: VLAN %d, checksum from %d", control, q.VLAN, p.Frame.Offload.ChecksumStart)
+		}
+	}
+	if b := p.Frame.Bytes(); get16(b[16:]) != EtherVLAN || get16(b[18:]) != 7<<13|20 || get16(b[20:]) != EtherIPv4 {
+		t.Errorf("the inner tag is gone: %x", b[:22])
+	}
+	short := &Frame{Store: make([]byte, Headroom), Off: 2, Len: 60}
+	if short.InsertTag(1) {
+		t.Error("a tag without room")
+	}
+}

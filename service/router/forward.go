@@ -66,7 +66,7 @@ func (w *worker) route(dst netip.Addr) *route {
 func (w *worker) fits(p *packet.Packet, out *Interface) bool {
 	f := p.Frame
 	if f.Offload.Segmentation != packet.SegmentNone {
-		return int(f.Offload.HeaderLen)-p.L3+int(f.Offload.SegmentSize) <= out.MTU
+		return p.Headers()+int(f.Offload.SegmentSize) <= out.MTU
 	}
 	if p.Length <= out.MTU || p.Largest > 0 && p.Largest <= out.MTU {
 		return true // what came in pieces leaves in pieces

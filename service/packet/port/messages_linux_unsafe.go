@@ -4,6 +4,7 @@ package port
 
 import (
 	"encoding/binary"
+	"slices"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -55,6 +56,13 @@ func (m *messages) receive(fd uintptr) (int, error) {
 	return int(n), nil
 }
 
+// gsoTypes are the kinds of Offload.Segmentation as the virtio header has them.
+// Source: the kernel's include/uapi/linux/virtio_net.h.
+var gsoTypes = [...]byte{packet.SegmentNone: 0, packet.SegmentTCP4: 1, packet.SegmentTCP6: 4, packet.SegmentUDP: 5}
+
+// gsoECN is set in such a type where the segments have flags of congestion control.
+const gsoECN = 0x80
+
 // frame makes a frame of message i, with the tag that the kernel has taken off.
 func (m *messages) frame(i int, f *packet.Frame) bool {
 	n := int(m.headers[i].n)
@@ -69,26 +77,15 @@ func (m *messages) frame(i int, f *packet.Frame) bool {
 	f.Offload.SegmentSize = binary.NativeEndian.Uint16(h[4:])
 	f.Offload.ChecksumStart = binary.NativeEndian.Uint16(h[6:])
 	f.Offload.ChecksumOffset = binary.NativeEndian.Uint16(h[8:])
-	switch h[1] &^ 0x80 {
-	case 0:
-	case 1:
-		f.Offload.Segmentation = packet.SegmentTCP4
-	case 4:
-		f.Offload.Segmentation = packet.SegmentTCP6
-	default:
+	kind := slices.Index(gsoTypes[:], h[1]&^gsoECN)
+	if kind < 0 {
 		return false // another kind of merged frame
 	}
-	if tci, ok := m.tag(i); ok {
-		return addTag(f, tci)
+	f.Offload.Segmentation = uint8(kind)
+	if control, ok := m.tag(i); ok {
+		return f.InsertTag(control)
 	}
 	return true
-}
-
-// addTag puts a VLAN tag back in.
-func addTag(f *packet.Frame, tci uint16) bool {
-	var p packet.Packet
-	p.Parse(f)
-	return p.SetEthernet(p.DstMAC(), p.SrcMAC(), tci&0xfff)
 }
 
 // tag finds struct tpacket_auxdata with a tag.
@@ -116,7 +113,7 @@ func (m *messages) put(i int, f *packet.Frame) {
 		binary.NativeEndian.PutUint16(h[8:], o.ChecksumOffset)
 	}
 	if o.Segmentation != packet.SegmentNone {
-		h[1] = map[uint8]byte{packet.SegmentTCP4: 1, packet.SegmentTCP6: 4}[o.Segmentation]
+		h[1] = gsoTypes[o.Segmentation]
 		binary.NativeEndian.PutUint16(h[2:], o.HeaderLen)
 		binary.NativeEndian.PutUint16(h[4:], o.SegmentSize)
 	}

@@ -62,8 +62,12 @@ func open(name string) (packet.Port, error) {
 	return s, nil
 }
 
+// setUp binds a packet socket to an interface, which then takes the frames of all
+// groups: no stack of the kernel's joins those that neighbour discovery asks in.
 func setUp(fd, index int) error {
+	groups := &unix.PacketMreq{Ifindex: int32(index), Type: unix.PACKET_MR_ALLMULTI}
 	return errors.Join(
+		unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, unix.PACKET_ADD_MEMBERSHIP, groups),
 		unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_VNET_HDR, 1),
 		unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_AUXDATA, 1),
 		unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1),
@@ -99,7 +103,8 @@ func (s *socket) Receive(handle func(int, *packet.Frame), done func(int)) error 
 }
 
 // read waits for frames and takes a batch. That the interface is down is no error: it
-// may come up again.
+// may come up again. Nor is a merged frame of a kind that the kernel has no virtio
+// header for: it is lost.
 func (s *socket) read() (n int, err error) {
 	ctlErr := s.conn.Read(func(fd uintptr) bool {
 		n, err = s.in.receive(fd)
@@ -108,7 +113,7 @@ func (s *socket) read() (n int, err error) {
 	if ctlErr != nil {
 		return 0, ctlErr
 	}
-	if err == unix.ENETDOWN || err == unix.EINTR {
+	if err == unix.ENETDOWN || err == unix.EINTR || err == unix.EINVAL {
 		return 0, nil
 	}
 	return n, err
