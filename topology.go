@@ -47,6 +47,7 @@ type Network struct {
 	Subnet  []netip.Prefix // masked, at most one a family; none: addresses come by DHCP and SLAAC
 	Gateway []netip.Addr   // the host's own addresses on a bridge that is made, at most one a family; none: the host isn't in it
 	VLAN    uint16         // 802.1Q tag, 1 to 4094; 0: untagged
+	Parent  string         // the network that carries its frames, with the tag; "": a bridge of its own
 	MTU     int            // bytes, 576 to 65535; 0: the kind's default
 }
 

@@ -18,7 +18,7 @@ func withHost(t pith.Topology) []pith.Network {
 		if !ownBridge(*n) {
 			continue
 		}
-		taken := addressesIn(t, n.Name)
+		taken := addressesIn(t, *n)
 		n.Gateway = slices.Clone(n.Gateway)
 		for _, p := range n.Subnet {
 			if slices.ContainsFunc(n.Gateway, p.Contains) {
@@ -32,12 +32,13 @@ func withHost(t pith.Topology) []pith.Network {
 	return networks
 }
 
-// addressesIn are the addresses of all replicas in a network.
-func addressesIn(t pith.Topology, network string) map[netip.Addr]bool {
+// addressesIn are the addresses of all replicas in a network, and in the one that carries
+// it: a router has its addresses in VLANs there.
+func addressesIn(t pith.Topology, n pith.Network) map[netip.Addr]bool {
 	taken := map[netip.Addr]bool{}
 	for _, s := range t.Services {
 		for _, l := range s.Links {
-			if l.Network != network {
+			if l.Network != n.Name && (n.Parent == "" || l.Network != n.Parent) {
 				continue
 			}
 			for _, g := range l.Gateway {

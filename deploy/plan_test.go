@@ -149,9 +149,32 @@ func TestCheck(t *testing.T) {
 	if pith.ExitCode(err) != 2 {
 		t.Fatalf("exit code %d: %v", pith.ExitCode(err), err)
 	}
-	for _, words := range []string{"front: a deployment has no VLANs", "store has volumes", "back is of driver user"} {
+	for _, words := range []string{"front: a VLAN is carried by another", "store has volumes", "back is of driver user"} {
 		if !strings.Contains(err.Error(), words) {
 			t.Errorf("no %q in:\n%v", words, err)
 		}
+	}
+}
+
+// TestVLANs: a VLAN's host address leaves room for the router's, which has its card in
+// the network that carries it.
+func TestVLANs(t *testing.T) {
+	x := topology()
+	x.Networks[0].Parent, x.Networks[0].VLAN = "trunk", 10
+	x.Networks = append(x.Networks, pith.Network{Name: "trunk", Kind: pith.NetworkBridge})
+	x.Services = append(x.Services, pith.Service{Name: "router", Kind: pith.Container, CPUs: 1, Replicas: 1, Forward: true,
+		Links: []pith.ServiceLink{{Network: "trunk", Addrs: []netip.Prefix{netip.MustParsePrefix("10.0.0.4/29")}}}})
+	x.Services[1].Links[0].Addrs[0] = netip.MustParsePrefix("10.0.0.2/29")
+	x.Services[2].Links[0].Addrs[0] = netip.MustParsePrefix("10.0.0.6/29")
+	if err := Check(x); err != nil {
+		t.Error(err)
+	}
+	w := resolve(t, x)
+	if got := fmt.Sprint(w.Networks[0].Gateway); got != "[10.0.0.5]" {
+		t.Errorf("the host is %s", got)
+	}
+	router := w.Instances[3]
+	if network, ok := LabNetwork(router.Spec.Links[0]); !ok || network != "trunk" || !router.Spec.Forward || router.Address.String() != "10.0.0.6" {
+		t.Errorf("the router is %+v", router)
 	}
 }

@@ -14,8 +14,8 @@ func Check(t pith.Topology) error {
 	kinds, members := map[string]pith.Network{}, map[string]int{}
 	for _, n := range t.Networks {
 		kinds[n.Name] = n
-		if n.VLAN != 0 {
-			say("network %s: a deployment has no VLANs yet: leave vlan out, each network is on a bridge of its own", n.Name)
+		if n.VLAN != 0 && n.Parent == "" {
+			say("network %s: a VLAN is carried by another network of the deployment: write parent: NAME, or leave vlan out", n.Name)
 		}
 	}
 	for _, s := range t.Services {

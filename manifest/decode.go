@@ -139,6 +139,10 @@ func (d *decoder) network(p pair) {
 		n.Gateway = append(n.Gateway, netip.MustParseAddr(v.text))
 		d.mark(v, "networks", p.key, "gateway", i)
 	}
+	if v := p.value.get("parent"); v != nil {
+		n.Parent = v.text
+		d.mark(v, "networks", p.key, "parent")
+	}
 	n.VLAN, n.MTU = uint16(number(p.value.get("vlan"), 0)), number(p.value.get("mtu"), 0)
 	d.m.Networks = append(d.m.Networks, n)
 }

@@ -91,6 +91,7 @@ func networkEntry(n pith.Network) (e writer) {
 	put(&e, "bridge", n.Bridge)
 	putList(&e, "subnet", texts(n.Subnet))
 	putList(&e, "gateway", texts(n.Gateway))
+	put(&e, "parent", n.Parent)
 	put(&e, "vlan", n.VLAN)
 	put(&e, "mtu", n.MTU)
 	return e

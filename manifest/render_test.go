@@ -14,7 +14,9 @@ func TestResolved(t *testing.T) {
 	text := strings.Replace(dmz, "x: &small {memory: 32M, restart: on-failure:3}\n", "", 1)
 	text = strings.ReplaceAll(text, "    <<: *small\n", "    override: []\n    memory: 32M\n    files: ['./zone:/packed']\n")
 	dir := folder(t, "zone", "key", "firewall/", "router/", "dns/", "web/")
-	for _, text := range []string{text, "name: a\nbuild: ./web\nenv: {A: 'x: y', B: \"\"}\nports: ['[::1]:80:80', '53/udp']\n"} {
+	for _, text := range []string{text, "name: a\nbuild: ./web\nenv: {A: 'x: y', B: \"\"}\nports: ['[::1]:80:80', '53/udp']\n",
+		"networks: {x: {}, y: {parent: x, vlan: 5}}\nservices: {a: {build: ./web, forward: true, networks: [x, y]}}\n",
+	} {
 		m, err := Parse(filepath.Join(dir, FileName), []byte(text))
 		if err != nil {
 			t.Fatal(err)

@@ -219,6 +219,7 @@ var network = fields(map[string]field{
 	"bridge":  {"a bridge of the host that is there already", &shape{form: scalar, parse: checkInterface}},
 	"subnet":  {"as in 10.0.0.0/24, at most one a family", orOne(subnet)},
 	"gateway": {"the host's own address in the network; it has none without it", addressList},
+	"parent":  {"the network that carries its frames, with the tag vlan", anyText},
 	"vlan":    {"802.1Q tag", &shape{form: scalar, number: true, least: 1, most: 4094}},
 	"mtu":     {"bytes", &shape{form: scalar, number: true, least: 576, most: 65535}},
 	"ipam": {"subnets as compose has them", fields(map[string]field{

@@ -183,6 +183,14 @@ func reconcile(networks []pith.Network) error {
 			return fmt.Errorf("network %s: %w", n.Name, err)
 		}
 	}
+	for _, n := range networks {
+		if !slices.Contains(wanted, n.Name) {
+			continue
+		}
+		if err := reconcileVLAN(n); err != nil {
+			return fmt.Errorf("network %s: VLAN %d of %s: %w", n.Name, n.VLAN, n.Parent, err)
+		}
+	}
 	links, err := netlink.LinkList()
 	if err != nil {
 		return fmt.Errorf("list interfaces: %w", err)
@@ -191,7 +199,7 @@ func reconcile(networks []pith.Network) error {
 		if l.Type() != "bridge" || slices.Contains(wanted, l.Attrs().Alias) {
 			continue
 		}
-		if err := netlink.LinkDel(l); err != nil {
+		if err := errors.Join(leaveVLAN(l), netlink.LinkDel(l)); err != nil {
 			return fmt.Errorf("remove network %s: %w", l.Attrs().Alias, err)
 		}
 	}
