@@ -71,8 +71,8 @@ type Service struct {
 	Env      []string // KEY=VALUE, sorted by key
 	Dir      string   // working directory, absolute; "": "/"
 	Files    []File   // packed read-only into the image
-	Configs  []File   // given to the instance when it starts
-	Secrets  []File   // the same, readable by the program only, never shown
+	Configs  []Given  // handed to the instance when it starts
+	Secrets  []Given  // the same, readable by the program only, never shown
 	Mounts   []Mount
 	Links    []ServiceLink
 	Routes   []Route // beyond the links' own
@@ -98,6 +98,17 @@ type ServiceLink struct {
 	MAC     string         // "": it follows from the instance's name
 	Addrs   []netip.Prefix // with the network's prefix length; of the first replica, the others follow
 	Gateway []netip.Addr   // at most one a family
+}
+
+// Given is a file that an instance is handed when it starts: it is in no image. It
+// comes from Source, else from Variable, else it is Content.
+type Given struct {
+	Name     string // under configs or secrets; "": it has none
+	Source   string // a file or folder of the host, absolute
+	Variable string // an environment variable of whoever runs pith up
+	Content  string
+	Target   string // absolute
+	Mode     uint32 // permissions; 0: 0444, of a secret 0400
 }
 
 // Mount is a volume's, or a host folder's, place in a machine.

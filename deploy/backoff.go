@@ -15,11 +15,15 @@ const (
 // backoff spaces restarts.
 type backoff struct{ row int } // restarts in a row
 
-// next is the pause before the next start, after the instance lived for a time.
-func (b *backoff) next(lived time.Duration) time.Duration {
-	if lived >= longLife {
+// lived notes for how long the instance that has ended lived.
+func (b *backoff) lived(d time.Duration) {
+	if d >= longLife {
 		b.row = 0
 	}
+}
+
+// next is the pause before the next start.
+func (b *backoff) next() time.Duration {
 	pause := lastPause
 	if b.row < 8 {
 		pause = firstPause << b.row

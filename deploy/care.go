@@ -17,11 +17,12 @@ type care struct {
 	ctx    context.Context
 	cancel context.CancelFunc
 	done   chan struct{} // closed when run has returned
+	turn   func()        // gives back the turn to be replaced; nil: it has none
 }
 
 func newCare(ctx context.Context, k *Keeper, i Instance) *care {
 	ctx, cancel := context.WithCancel(ctx)
-	return &care{i, k, ctx, cancel, make(chan struct{})}
+	return &care{Instance: i, keeper: k, ctx: ctx, cancel: cancel, done: make(chan struct{})}
 }
 
 // end stops to care. The machine runs on.
@@ -41,6 +42,9 @@ func (c *care) busy() bool {
 }
 
 func (c *care) set(s Status, err error) {
+	if s != Waiting && s != Starting {
+		c.giveTurn()
+	}
 	c.keeper.set(c.Name(), func(x *InstanceState) {
 		x.Status = s
 		x.Error = ""
@@ -53,12 +57,12 @@ func (c *care) set(s Status, err error) {
 // run cares until the context ends, or the instance has ended for good.
 func (c *care) run() {
 	defer close(c.done)
-	ports, stop, err := Forward(c.Ports, c.Address, c.keeper.Dial)
+	defer c.giveTurn()
+	ports, err := c.keeper.open(c.Instance)
 	if err != nil {
 		c.set(Failed, err)
 		return
 	}
-	defer stop()
 	c.keeper.set(c.Name(), func(x *InstanceState) { x.Ports = ports })
 	if err := c.keeper.await(c.ctx, c.Needs); err != nil {
 		return
@@ -66,16 +70,21 @@ func (c *care) run() {
 	var wait backoff
 	for c.ctx.Err() == nil {
 		began := time.Now()
-		exit := c.live()
+		exit := c.live(wait.row)
 		if c.ctx.Err() != nil {
 			return
+		}
+		if exit.sick {
+			wait.lived(exit.healthy)
+		} else {
+			wait.lived(time.Since(began))
 		}
 		if !again(c.Restart, exit, wait.row) {
 			c.rest(exit)
 			return
 		}
 		c.set(Restarts, exit.why())
-		if !sleep(c.ctx, wait.next(time.Since(began))) {
+		if !sleep(c.ctx, wait.next()) {
 			return
 		}
 		c.keeper.set(c.Name(), func(x *InstanceState) { x.Restarts++ })
@@ -91,10 +100,13 @@ func (c *care) rest(e exit) {
 	c.set(Failed, e.why())
 }
 
-// exit is how an instance ended: by itself, or because it couldn't be started.
+// exit is how an instance ended: by itself, because it couldn't be started, or
+// because it was sick and so was ended.
 type exit struct {
-	code int
-	err  error
+	code    int
+	err     error
+	sick    bool
+	healthy time.Duration // of a sick one: for how long it was healthy
 }
 
 func (e exit) why() error {
@@ -104,12 +116,16 @@ func (e exit) why() error {
 	return fmt.Errorf("it ended with exit code %d", e.code)
 }
 
-// live starts the machine, or finds it running, and returns when it has ended.
-func (c *care) live() exit {
+// live starts the machine, or finds it running, and returns when it has ended. It
+// ends one that is unhealthy if its policy then starts another, after row in a row.
+func (c *care) live(row int) exit {
+	if err := c.takeTurn(); err != nil {
+		return exit{code: machine.ExitFailure, err: err}
+	}
 	c.set(Starting, nil)
 	e, err := c.machine()
 	if err != nil {
-		return exit{machine.ExitFailure, err}
+		return exit{code: machine.ExitFailure, err: err}
 	}
 	ended := make(chan exit, 1)
 	go func() { ended <- c.wait(e) }()
@@ -120,7 +136,17 @@ func (c *care) live() exit {
 		case x := <-ended:
 			return x
 		case <-health.due():
-			health.ask()
+			why := health.ask()
+			x := exit{code: machine.ExitFailure, err: why, sick: true, healthy: health.wasHealthy()}
+			if health.status != Unhealthy || c.ctx.Err() != nil || !again(c.Restart, x, row) {
+				continue
+			}
+			c.keeper.Log.Info("ended because it is unhealthy", "instance", c.Name(), "error", why)
+			if _, err := e.Remote().Stop(c.ctx, Grace); err != nil && c.ctx.Err() == nil {
+				c.keeper.Log.Error("can't be ended", "instance", c.Name(), "error", err)
+			}
+			<-ended
+			return x
 		}
 	}
 }
@@ -130,7 +156,7 @@ func (c *care) wait(e *machine.Entry) exit {
 	for {
 		code, err := e.Remote().Wait(c.ctx)
 		if err == nil || c.ctx.Err() != nil {
-			return exit{code, why(e)}
+			return exit{code: code, err: why(e)}
 		}
 		if !sleep(c.ctx, 100*time.Millisecond) { // its supervisor listens in a moment
 			return exit{}
@@ -138,6 +164,7 @@ func (c *care) wait(e *machine.Entry) exit {
 	}
 }
 
+// why is what its supervisor says of a machine's end.
 func why(e *machine.Entry) error {
 	if s := e.State(); s.Error != "" {
 		return errors.New(s.Error)
@@ -154,7 +181,7 @@ func (c *care) machine() (*machine.Entry, error) {
 		if e.Spec.Revision == c.Spec.Revision && (s.Status == machine.StatusRunning || c.completed(s)) {
 			return e, nil
 		}
-		if err := c.keeper.end(c.ctx, e); err != nil {
+		if err := c.keeper.retire(c.ctx, e); err != nil {
 			return nil, err
 		}
 	}

@@ -34,7 +34,8 @@ func TestBackoff(t *testing.T) {
 	var b backoff
 	last := time.Duration(0)
 	for i := range 20 {
-		pause := b.next(time.Second)
+		b.lived(time.Second)
+		pause := b.next()
 		if pause < last || pause > lastPause || i == 0 && pause != firstPause {
 			t.Errorf("pause %d is %s after %s", i, pause, last)
 		}
@@ -43,7 +44,8 @@ func TestBackoff(t *testing.T) {
 	if last != lastPause {
 		t.Errorf("the longest pause is %s", last)
 	}
-	if pause := b.next(longLife); pause != firstPause {
+	b.lived(longLife)
+	if pause := b.next(); pause != firstPause {
 		t.Errorf("after a long life the pause is %s", pause)
 	}
 }

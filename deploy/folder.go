@@ -68,6 +68,9 @@ func (f Folder) setState(s State) error { return f.write("state.json", s) }
 // Images is the folder of the deployment's own copies of images.
 func (f Folder) Images() string { return filepath.Join(f.dir, "images") }
 
+// Files is the folder of the deployment's own copies of what instances are given.
+func (f Folder) Files() string { return filepath.Join(f.dir, "files") }
+
 // Log is the file that the keeper writes to.
 func (f Folder) Log() string { return filepath.Join(f.dir, "keeper.log") }
 

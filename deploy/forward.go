@@ -21,9 +21,10 @@ const (
 	dialTime    = 10 * time.Second // to reach the instance
 )
 
-// Forward listens at ports of the host and passes on what comes to an instance.
-// A host port of 0 becomes a free one in the result.
-func Forward(ports []pith.Port, to netip.Addr, dial Dial) (opened []pith.Port, stop func(), err error) {
+// Forward listens at ports of the host and passes on what comes to an instance,
+// each time after hold has returned without an error; it may wait as long as the
+// instance is between two machines. A host port of 0 becomes a free one in the result.
+func Forward(ports []pith.Port, to netip.Addr, dial Dial, hold func(context.Context) error) (opened []pith.Port, stop func(), err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var open []io.Closer
 	var work sync.WaitGroup
@@ -35,7 +36,7 @@ func Forward(ports []pith.Port, to netip.Addr, dial Dial) (opened []pith.Port, s
 		work.Wait()
 	}
 	for _, p := range ports {
-		f := forwarder{netip.AddrPortFrom(to, p.Guest).String(), dial, ctx, &work}
+		f := forwarder{netip.AddrPortFrom(to, p.Guest).String(), dial, hold, ctx, &work}
 		closer, at, err := f.listen(p)
 		if err != nil {
 			stop()
@@ -52,6 +53,7 @@ func Forward(ports []pith.Port, to netip.Addr, dial Dial) (opened []pith.Port, s
 type forwarder struct {
 	to   string
 	dial Dial
+	hold func(context.Context) error
 	ctx  context.Context
 	work *sync.WaitGroup
 }
@@ -97,6 +99,10 @@ func (f forwarder) serveTCP(l *net.TCPListener) {
 // itself.
 func (f forwarder) stream(c *net.TCPConn) {
 	defer c.Close()
+	if f.hold(f.ctx) != nil {
+		c.SetLinger(0)
+		return
+	}
 	ctx, cancel := context.WithTimeout(f.ctx, dialTime)
 	defer cancel()
 	to, err := f.dial(ctx, "tcp", f.to)
@@ -133,6 +139,9 @@ func (f forwarder) serveUDP(c *net.UDPConn) {
 		}
 		if err != nil {
 			continue // a client that is gone (ICMP)
+		}
+		if f.hold(f.ctx) != nil { // meanwhile, the socket's buffer keeps what comes
+			continue
 		}
 		if to := s.session(from); to != nil {
 			to.SetReadDeadline(time.Now().Add(sessionIdle))
@@ -184,15 +193,10 @@ func (s *sessions) answer(client netip.AddrPort, from net.Conn) {
 	packet := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(packet)
-		var timeout net.Error
-		switch {
-		case err == nil:
-			from.SetReadDeadline(time.Now().Add(sessionIdle))
-			s.listener.WriteToUDPAddrPort(packet[:n], client)
-		case errors.As(err, &timeout) && timeout.Timeout() || errors.Is(err, net.ErrClosed):
-			return
-		case !sleep(s.ctx, 10*time.Millisecond): // refused: its next datagram may not be
-			return
+		if err != nil {
+			return // silent for long, or refused: the next datagram opens another socket
 		}
+		from.SetReadDeadline(time.Now().Add(sessionIdle))
+		s.listener.WriteToUDPAddrPort(packet[:n], client)
 	}
 }

@@ -2,15 +2,20 @@ package deploy
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"pith"
 	"pith/machine"
 )
+
+// atOnce holds nothing.
+func atOnce(context.Context) error { return nil }
 
 // TestForward passes both protocols on, in both directions, and lets go of its ports.
 func TestForward(t *testing.T) {
@@ -47,7 +52,7 @@ func TestForward(t *testing.T) {
 	ports, stop, err := Forward([]pith.Port{
 		{Protocol: machine.TCP, Host: any, Guest: uint16(l.Addr().(*net.TCPAddr).Port)},
 		{Protocol: machine.UDP, Host: any, Guest: uint16(u.LocalAddr().(*net.UDPAddr).Port)},
-	}, loopback, new(net.Dialer).DialContext)
+	}, loopback, new(net.Dialer).DialContext, atOnce)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,10 +112,62 @@ func TestForwardTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	taken := pith.Port{Protocol: machine.TCP, Host: netip.MustParseAddrPort(l.Addr().String()), Guest: 80}
-	if _, _, err := Forward(append(free, taken), loopback, new(net.Dialer).DialContext); pith.ExitCode(err) != 2 {
+	if _, _, err := Forward(append(free, taken), loopback, new(net.Dialer).DialContext, atOnce); pith.ExitCode(err) != 2 {
 		t.Errorf("a taken port: %v", err)
 	}
 	if _, err := machine.FreePorts(free); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestForwardHolds: what comes while an instance is between two machines waits, and
+// reaches the next one.
+func TestForwardHolds(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	port := uint16(l.Addr().(*net.TCPAddr).Port)
+	held, free := make(chan struct{}, 2), make(chan struct{})
+	hold := func(ctx context.Context) error {
+		held <- struct{}{}
+		select {
+		case <-free:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	var dialed atomic.Int32
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		dialed.Add(1)
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}
+	any := netip.AddrPortFrom(loopback, 0)
+	ports, stop, err := Forward([]pith.Port{{Protocol: machine.TCP, Host: any, Guest: port}}, loopback, dial, hold)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	c, err := net.Dial("tcp", ports[0].Host.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	<-held
+	if n := dialed.Load(); n != 0 {
+		t.Errorf("the instance was dialed %d times while it was held back", n)
+	}
+	close(free)
+	there, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	there.Write([]byte("late"))
+	there.Close()
+	c.SetDeadline(time.Now().Add(time.Minute))
+	if text, err := io.ReadAll(c); string(text) != "late" {
+		t.Errorf("the held client got %q, %v", text, err)
 	}
 }

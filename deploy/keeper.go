@@ -26,6 +26,10 @@ type Keeper struct {
 
 	wanted *Wanted
 	cares  map[string]*care
+	turns  turns
+
+	portsMu sync.Mutex
+	ports   map[string]*publication // by instance
 
 	mu      sync.Mutex
 	state   State
@@ -41,7 +45,8 @@ func (k *Keeper) Run(ctx context.Context, reload <-chan os.Signal, ready func())
 	}
 	k.state = State{Keeper: self, Instances: map[string]InstanceState{}}
 	k.changed = make(chan struct{})
-	k.cares = map[string]*care{}
+	k.cares, k.ports = map[string]*care{}, map[string]*publication{}
+	defer k.closePorts(nil)
 	if err := k.follow(ctx); err != nil {
 		return err
 	}
@@ -79,7 +84,11 @@ func (k *Keeper) follow(ctx context.Context) error {
 		c.end()
 		delete(k.cares, name)
 	}
+	k.closePorts(w)
 	if err := k.removeStrangers(ctx); err != nil {
+		return err
+	}
+	if err := k.freeVolumes(ctx); err != nil {
 		return err
 	}
 	k.begin(ctx)
@@ -104,6 +113,34 @@ func (k *Keeper) removeStrangers(ctx context.Context) error {
 	return nil
 }
 
+// freeVolumes ends the machines that have volumes and are to be replaced: another
+// instance may be waiting for one.
+func (k *Keeper) freeVolumes(ctx context.Context) error {
+	for _, i := range k.wanted.Instances {
+		e, err := k.Store.Find(i.Name())
+		if err != nil || len(e.Spec.Mounts) == 0 || e.Spec.Revision == i.Spec.Revision {
+			continue
+		}
+		k.set(i.Name(), func(x *InstanceState) { x.Status = Waiting })
+		if err := k.retire(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// quiet is how long a machine that is to be replaced runs on after new connections
+// are held back: those that are under way to it arrive.
+const quiet = 200 * time.Millisecond
+
+// retire takes a machine away that another one takes over from.
+func (k *Keeper) retire(ctx context.Context, e *machine.Entry) error {
+	if e.State().Status == machine.StatusRunning {
+		sleep(ctx, quiet)
+	}
+	return k.end(ctx, e)
+}
+
 // end takes a machine away.
 func (k *Keeper) end(ctx context.Context, e *machine.Entry) error {
 	if err := k.Settle(e); err != nil {
@@ -123,7 +160,11 @@ func (k *Keeper) begin(ctx context.Context) {
 			k.state.Instances[i.Name()] = old[i.Name()]
 			continue
 		}
-		k.state.Instances[i.Name()] = InstanceState{Service: i.Service, Status: Waiting, Since: time.Now()}
+		status := Waiting
+		if e, err := k.Store.Find(i.Name()); err == nil && e.State().Status == machine.StatusRunning {
+			status = Running
+		}
+		k.state.Instances[i.Name()] = InstanceState{Service: i.Service, Status: status, Since: time.Now()}
 		c := newCare(ctx, k, i)
 		k.cares[i.Name()] = c
 		fresh = append(fresh, c)

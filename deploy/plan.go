@@ -24,7 +24,7 @@ const (
 // Change is one step between what there is and what is wanted.
 type Change struct {
 	Action Action `json:"action"`
-	Kind   string `json:"kind"` // "network" or "instance"
+	Kind   string `json:"kind"` // "network", "volume", "instance" or "keeper"
 	Name   string `json:"name"`
 	Detail string `json:"detail,omitempty"`
 }
@@ -52,7 +52,7 @@ func Plan(from, to *Wanted, runs func(Instance) bool) []Change {
 		case old == nil:
 			add(Create, "instance", i.Name(), describe(i))
 		case old.Spec.Revision != i.Spec.Revision:
-			add(Replace, "instance", i.Name(), describe(i))
+			add(Replace, "instance", i.Name(), differences(*old, i))
 		case !sameButSpec(*old, i):
 			add(Update, "instance", i.Name(), "its checks, ports or policies")
 		case !runs(i):

@@ -38,7 +38,7 @@ func resolve(t *testing.T, topology pith.Topology) *Wanted {
 	if err := os.WriteFile(path, []byte("an image"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := Resolver{Images: map[string]*pith.Image{}}
+	r := Resolver{Images: map[string]*pith.Image{}, Files: t.TempDir()}
 	for i := range topology.Services {
 		r.Order = append(r.Order, &topology.Services[i])
 		r.Images[topology.Services[i].Name] = &pith.Image{Path: path}
@@ -117,7 +117,7 @@ func TestRevision(t *testing.T) {
 			t.Fatal(err)
 		}
 		x := topology()
-		x.Services[0].Configs = []pith.File{{Source: config, Target: "/config"}}
+		x.Services[0].Configs = []pith.Given{{Source: config, Target: "/config"}}
 		return resolve(t, x).Instances[0].Spec.Revision
 	}
 	if a, b := revision("a"), revision("b"); a == b || a != revision("a") {
@@ -143,13 +143,14 @@ func TestCheck(t *testing.T) {
 	}
 	x.Networks[0].VLAN = 7
 	x.Networks[1].Kind = pith.NetworkUser
-	x.Services[0].Mounts = []pith.Mount{{Volume: "data", Target: "/data"}}
+	x.Services[0].Mounts = []pith.Mount{{Volume: "data", Target: "/data"}, {Source: "/srv", Target: "/srv"}}
+	x.Services[0].Kind = pith.Process
 	x.Services[0].Replicas = 2
 	err := Check(x)
 	if pith.ExitCode(err) != 2 {
 		t.Fatalf("exit code %d: %v", pith.ExitCode(err), err)
 	}
-	for _, words := range []string{"front: a VLAN is carried by another", "store has volumes", "back is of driver user"} {
+	for _, words := range []string{"front: a VLAN is carried by another", "store is a process, which has no volumes", "store: a folder of the host can't be a volume", "back is of driver user"} {
 		if !strings.Contains(err.Error(), words) {
 			t.Errorf("no %q in:\n%v", words, err)
 		}

@@ -28,11 +28,12 @@ type Resolver struct {
 	Order    []*pith.Service        // of the topology's services, see manifest.Order
 	Images   map[string]*pith.Image // of each service
 	UserLink func(kind, mac string) pith.Link
+	Files    string // the folder for copies of what instances are given
 }
 
 // Resolve makes of a topology what is wanted of it.
 func (r Resolver) Resolve(t pith.Topology) (*Wanted, error) {
-	w := &Wanted{Name: t.Name, File: t.File, Networks: withHost(t)}
+	w := &Wanted{Name: t.Name, File: t.File, Networks: withHost(t), Volumes: volumes(t)}
 	for _, s := range r.Order {
 		for replica := range s.Replicas {
 			i, err := r.instance(w, s, replica)
@@ -51,10 +52,11 @@ func (r Resolver) instance(w *Wanted, s *pith.Service, replica int) (Instance, e
 	spec.Name = fmt.Sprintf("%s-%s-%d", w.Name, s.Name, replica+1)
 	spec.Image = r.Images[s.Name]
 	spec.Args, spec.Env, spec.Dir, spec.CPUs, spec.Forward = s.Args, s.Env, s.Dir, s.CPUs, s.Forward
-	spec.Files = slices.Concat(s.Configs, s.Secrets)
-	if machine.Hosted(spec.Kind) {
-		spec.Files = slices.Concat(s.Files, spec.Files) // there is no image that they could be in
+	var err error
+	if spec.Files, err = (copies{r.Files}).given(s); err != nil {
+		return i, err
 	}
+	spec.Mounts = mounts(w.Name, s.Mounts)
 	for n, l := range s.Links {
 		link, err := r.link(w, l, n, replica, spec)
 		if err != nil {
@@ -66,22 +68,45 @@ func (r Resolver) instance(w *Wanted, s *pith.Service, replica int) (Instance, e
 	if err := setMemory(&spec, s.Memory); err != nil {
 		return i, err
 	}
-	i.Spec = spec
-	if i.Lab() {
-		i.Ports, i.Address = s.Ports, address(spec)
-	} else {
-		i.Spec.Ports = s.Ports
-	}
+	i.Spec, i.Ports, i.Address = spec, s.Ports, address(spec)
 	if i.Health == nil {
 		i.Health = defaultHealth(s)
 	}
+	if inUser(spec) {
+		i.Spec.Ports = hidden(i.Ports, i.Health)
+	}
 	if !i.Address.IsValid() {
-		i.Health = nil // nobody knows where to ask
+		i.Health, i.Ports = nil, nil // nobody knows where to ask
 	}
 	if err := i.Spec.Check(); err != nil {
 		return i, err
 	}
 	return i, revise(&i)
+}
+
+// VolumeName is the name that a deployment's volume has on this host.
+func VolumeName(deployment, volume string) string { return deployment + "_" + volume }
+
+// mounts are a service's volumes by their names on this host.
+func mounts(deployment string, list []pith.Mount) (all []pith.Mount) {
+	for _, m := range list {
+		m.Volume = VolumeName(deployment, m.Volume)
+		all = append(all, m)
+	}
+	return all
+}
+
+// volumes are those that services mount.
+func volumes(t pith.Topology) (used []pith.Disk) {
+	for _, v := range t.Volumes {
+		if slices.ContainsFunc(t.Services, func(s pith.Service) bool {
+			return slices.ContainsFunc(s.Mounts, func(m pith.Mount) bool { return m.Volume == v.Name })
+		}) {
+			v.Name = VolumeName(t.Name, v.Name)
+			used = append(used, v)
+		}
+	}
+	return used
 }
 
 func what(s *pith.Service) string {
@@ -138,14 +163,23 @@ func setMemory(s *machine.Spec, asked int64) error {
 	return nil
 }
 
-// address is a machine's first address in a network of the deployment.
+// address is where a machine is reached: at its first address, or at the host's own
+// if the driver's user network hides it.
 func address(s machine.Spec) netip.Addr {
+	if inUser(s) {
+		return netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
 	for _, l := range s.Links {
-		if _, ok := LabNetwork(l); ok && len(l.Addrs) > 0 {
+		if len(l.Addrs) > 0 {
 			return l.Addrs[0].Addr()
 		}
 	}
 	return netip.Addr{}
+}
+
+// inUser tells whether a machine's first card is in the driver's user network.
+func inUser(s machine.Spec) bool {
+	return len(s.Links) > 0 && s.Links[0].Network == string(pith.NetworkUser)
 }
 
 // defaultHealth is that of a service that names none: its first port is

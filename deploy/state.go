@@ -11,6 +11,7 @@ import (
 // More statuses than those of health.
 const (
 	Waiting   Status = "waiting"   // for what it needs
+	Running   Status = "running"   // since before: it is looked at, or replaced, in its turn
 	Completed Status = "completed" // ended with code 0 and stays so
 	Failed    Status = "failed"    // ended, or couldn't be started, and stays so
 	Restarts  Status = "restarts"  // ended, and will be started again

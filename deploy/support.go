@@ -19,8 +19,12 @@ func Check(t pith.Topology) error {
 		}
 	}
 	for _, s := range t.Services {
-		if len(s.Mounts) > 0 {
-			say("%s has volumes, which a deployment can't plug in yet", s.Name)
+		for _, m := range s.Mounts {
+			if m.Source != "" {
+				say("%s: a folder of the host can't be a volume of a deployment: hand %s over by configs, or name a volume", s.Name, m.Source)
+			} else if s.Kind != pith.Unikernel {
+				say("%s is a %s, which has no volumes: a unikernel has (volume %s)", s.Name, s.Kind, m.Volume)
+			}
 		}
 		var lab, host int
 		for _, l := range s.Links {

@@ -20,6 +20,7 @@ type Wanted struct {
 	File       string         // the pith.yaml, absolute
 	Generation int            // of this file: counts what `pith up` changed
 	Networks   []pith.Network // with the host's own addresses
+	Volumes    []pith.Disk    // by their names on this host
 	Instances  []Instance     // each behind those that it needs
 }
 
@@ -68,7 +69,7 @@ func revise(i *Instance) error {
 		return err
 	}
 	spec := i.Spec
-	spec.Created, spec.Revision, spec.Image = time.Time{}, "", nil
+	spec.Created, spec.Revision, spec.Image, spec.Files = time.Time{}, "", nil, nil
 	text, err := json.Marshal(spec)
 	if err != nil {
 		return err

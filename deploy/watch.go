@@ -18,6 +18,7 @@ type watch struct {
 	counted time.Time // when a failure counted last
 	timer   *time.Timer
 	status  Status
+	healthy time.Time // since when; zero: it never was
 }
 
 // newWatch begins to ask an instance that was started at began. Without a check
@@ -47,10 +48,18 @@ func (w *watch) stop() {
 	}
 }
 
-// ask asks once. While the instance starts it is asked more often, but its
+// wasHealthy is for how long the instance was healthy, up to now.
+func (w *watch) wasHealthy() time.Duration {
+	if w.healthy.IsZero() {
+		return 0
+	}
+	return time.Since(w.healthy)
+}
+
+// ask asks once, and returns what was wrong. While the instance starts it is asked more often, but its
 // failures count once in an interval, as they do later.
-func (w *watch) ask() {
-	err := Probe(w.care.ctx, w.check, w.care.Address, w.care.keeper.Dial)
+func (w *watch) ask() error {
+	err := Probe(w.care.ctx, w.check, w.care.Address, w.care.keeper.reach(w.care.Instance))
 	if now := time.Now(); err == nil || now.Sub(w.counted) >= w.check.Interval {
 		w.counted = now
 		w.show(w.health.Observe(err, now), err)
@@ -60,6 +69,7 @@ func (w *watch) ask() {
 		pause = min(pause, startInterval)
 	}
 	w.timer.Reset(pause)
+	return err
 }
 
 // show notes a status that is another one.
@@ -68,6 +78,9 @@ func (w *watch) show(s Status, err error) {
 		return
 	}
 	w.status = s
+	if s == Healthy {
+		w.healthy = time.Now()
+	}
 	if w.care.ctx.Err() == nil {
 		w.care.set(s, err)
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,6 +48,13 @@ func (r Remote) Stats(ctx context.Context) (s Stats, err error) {
 		return s, fmt.Errorf("figures of %s: %w", r.entry.Spec.Name, err)
 	}
 	return s, nil
+}
+
+// Listens tells whether the program has begun to listen at a port. On the user
+// network a connection to a published port says nothing of it.
+func (r Remote) Listens(ctx context.Context, protocol string, port uint16) (bool, error) {
+	reply, err := r.ask(ctx, "listens")
+	return slices.Contains(strings.Fields(reply), listenWord(protocol, port)), err
 }
 
 // Kill ends the machine at once, also one whose supervisor does not answer.

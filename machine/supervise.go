@@ -43,8 +43,9 @@ type Supervisor struct {
 	state    State
 
 	mu      sync.Mutex
-	running Running // nil until it is started
-	pending []int   // signals that came before that
+	running Running  // nil until it is started
+	pending []int    // signals that came before that
+	listens []string // where the program has listened: "tcp/80"
 
 	ended   chan struct{} // closed when exit is there
 	exit    Exit
@@ -136,7 +137,13 @@ func (s *Supervisor) notifier(console io.Writer) func(Message) {
 			return
 		}
 		protocol, port, ok := m.Listen()
-		if !ok || s.Ready == nil {
+		if !ok {
+			return
+		}
+		s.mu.Lock()
+		s.listens = append(s.listens, listenWord(protocol, port))
+		s.mu.Unlock()
+		if s.Ready == nil {
 			return
 		}
 		for _, p := range s.Entry.Spec.Ports {
@@ -147,6 +154,8 @@ func (s *Supervisor) notifier(console io.Writer) func(Message) {
 		}
 	}
 }
+
+func listenWord(protocol string, port uint16) string { return fmt.Sprintf("%s/%d", protocol, port) }
 
 // Signal hands a signal to the program inside, or keeps it until the machine
 // was started.
@@ -297,6 +306,10 @@ func (s *Supervisor) handle(request string) (string, error) {
 		return "", s.Signal(n)
 	case "button":
 		return "", s.pressButton()
+	case "listens":
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return strings.Join(s.listens, " "), nil
 	case "stats":
 		return s.stats()
 	case "profile":

@@ -1,6 +1,7 @@
 package manifest
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 
@@ -67,6 +68,8 @@ func (m *Manifest) resolved() yaml.MapSlice {
 	}
 	putMap(&w, "networks", networks)
 	putMap(&w, "volumes", volumes)
+	putMap(&w, "configs", m.origins(func(s pith.Service) []pith.Given { return s.Configs }))
+	putMap(&w, "secrets", m.origins(func(s pith.Service) []pith.Given { return s.Secrets }))
 	putMap(&w, "services", services)
 	return w.MapSlice
 }
@@ -166,11 +169,46 @@ func fileEntries(files []pith.File) (entries []yaml.MapSlice) {
 	return entries
 }
 
+// origins writes where the named configs or secrets come from. A secret's contents
+// are never in a manifest.
+func (m *Manifest) origins(of func(pith.Service) []pith.Given) (w writer) {
+	seen := map[string]bool{"": true}
+	for _, s := range m.Services {
+		for _, g := range of(s) {
+			if seen[g.Name] {
+				continue
+			}
+			seen[g.Name] = true
+			var e writer
+			put(&e, "file", g.Source)
+			put(&e, "environment", g.Variable)
+			if e.MapSlice == nil {
+				e.MapSlice = yaml.MapSlice{{Key: "content", Value: g.Content}}
+			}
+			putAlways(&w, g.Name, e)
+		}
+	}
+	return w
+}
+
+func givenEntries(files []pith.Given) (entries []yaml.MapSlice) {
+	for _, g := range files {
+		var e writer
+		put(&e, "source", cmp.Or(g.Name, g.Source))
+		put(&e, "target", g.Target)
+		if g.Mode != 0 {
+			put(&e, "mode", fmt.Sprintf("%04o", g.Mode))
+		}
+		entries = append(entries, e.MapSlice)
+	}
+	return entries
+}
+
 // service writes what only a service has.
 func (m *Manifest) service(w *writer, s pith.Service) {
 	put(w, "image", s.Image)
-	putList(w, "configs", fileEntries(s.Configs))
-	putList(w, "secrets", fileEntries(s.Secrets))
+	putList(w, "configs", givenEntries(s.Configs))
+	putList(w, "secrets", givenEntries(s.Secrets))
 	var needs writer
 	for _, n := range s.Needs {
 		var e writer

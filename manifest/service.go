@@ -64,10 +64,11 @@ func (d *decoder) deploy(s *pith.Service, n *node) {
 }
 
 // given reads configs or secrets: names of the top level's, or files.
-func (d *decoder) given(s *pith.Service, root, n *node, key, folder string) []pith.File {
-	var files []pith.File
+func (d *decoder) given(s *pith.Service, root, n *node, key, folder string) []pith.Given {
+	var files []pith.Given
 	for _, v := range items(n.get(key)) {
 		from, to := v.text, ""
+		var g pith.Given
 		if v.form == mapping {
 			if v.get("source") == nil {
 				d.add(v.spot, "an entry of %s needs a source", key)
@@ -77,6 +78,9 @@ func (d *decoder) given(s *pith.Service, root, n *node, key, folder string) []pi
 			if t := v.get("target"); t != nil {
 				to = t.text
 			}
+			if m := v.get("mode"); m != nil {
+				g.Mode, _ = parseMode(m.text) // checked by the table
+			}
 		} else {
 			from, to, _ = strings.Cut(v.text, ":")
 		}
@@ -85,23 +89,40 @@ func (d *decoder) given(s *pith.Service, root, n *node, key, folder string) []pi
 		} else if !path.IsAbs(to) {
 			d.add(v.spot, "%q is no path in the machine: it begins with /", to)
 		}
+		g.Target = path.Clean(to)
 		d.mark(v, s.Name, key, len(files))
-		if !strings.Contains(from, "/") {
-			entry := root.get(key).get(from)
-			switch {
-			case entry == nil:
-				d.add(v.spot, "there is no %q under %s%s", from, key, meant(from, keysOf(root.get(key))))
-				continue
-			case entry.get("file") == nil:
-				d.add(entry.spot, "%s needs a file", from)
-				continue
-			}
-			files = append(files, pith.File{Source: d.source(entry.get("file"), entry.get("file").text), Target: path.Clean(to)})
+		if strings.Contains(from, "/") {
+			g.Source = d.source(v, from)
+		} else if !d.origin(&g, root, v, key, from) {
 			continue
 		}
-		files = append(files, pith.File{Source: d.source(v, from), Target: path.Clean(to)})
+		files = append(files, g)
 	}
 	return files
+}
+
+// origin finds where the file called name under the top level's configs or secrets
+// comes from.
+func (d *decoder) origin(g *pith.Given, root, at *node, key, name string) bool {
+	entry := root.get(key).get(name)
+	if entry == nil {
+		d.add(at.spot, "there is no %q under %s%s", name, key, meant(name, keysOf(root.get(key))))
+		return false
+	}
+	if len(entry.pairs) != 1 {
+		d.add(entry.spot, "%s comes from one place: write one of %s", name, strings.Join(originsOf(key).names(), ", "))
+		return false
+	}
+	g.Name = name
+	switch v := entry.pairs[0].value; entry.pairs[0].key {
+	case "file":
+		g.Source = d.source(v, v.text)
+	case "environment":
+		g.Variable = v.text
+	case "content":
+		g.Content = v.text
+	}
+	return true
 }
 
 func keysOf(n *node) (names []string) {

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"path"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 
@@ -23,6 +24,8 @@ var refused = map[string]string{
 	"user":           "a machine has one user",
 	"network_mode":   "name the networks under networks",
 	"env_file":       "write the variables under env",
+	"uid":            "a machine has one user",
+	"gid":            "a machine has one user",
 }
 
 // Shapes of values.
@@ -90,6 +93,7 @@ var given = &shape{
 	or: []*shape{fields(map[string]field{
 		"source": {"the name under configs or secrets, or a file", anyText},
 		"target": {"where it is in the machine", absolute},
+		"mode":   {"its permissions, 0444 or of a secret 0400", &shape{form: scalar, parse: parses(parseMode)}},
 	})},
 }
 
@@ -234,7 +238,22 @@ var volume = fields(map[string]field{
 	"path": {"the file that keeps it; without it, Pith does", anyText},
 })
 
-var source = fields(map[string]field{"file": {"the file, from the manifest's folder", anyText}})
+// Where a config comes from: one of these. A secret is not written into a file that
+// others read.
+var (
+	configOrigin = fields(join(secretOrigin.fields, map[string]field{"content": {"what is in it", anyText}}))
+	secretOrigin = fields(map[string]field{
+		"file":        {"the file, from the manifest's folder", anyText},
+		"environment": {"the variable of whoever runs pith up that has it", &shape{form: scalar, parse: checkVariableName}},
+	})
+)
+
+func originsOf(key string) *shape {
+	if key == "secrets" {
+		return secretOrigin
+	}
+	return configOrigin
+}
 
 // The two forms of a manifest.
 var (
@@ -244,8 +263,8 @@ var (
 		"version":  {"of the compose file; it means nothing", anyText},
 		"networks": {"networks by their names", named(optional(network))},
 		"volumes":  {"disks by their names", named(optional(volume))},
-		"configs":  {"files by their names", named(source)},
-		"secrets":  {"files by their names", named(source)},
+		"configs":  {"files by their names", named(configOrigin)},
+		"secrets":  {"files by their names", named(secretOrigin)},
 		"services": {"services by their names", &shape{form: mapping, keys: labelPattern, doc: "use 1 to 63 of a-z, 0-9 and -, not beginning or ending with -", item: fields(join(programFields, serviceFields))}},
 	})
 )
@@ -380,6 +399,22 @@ func checkVariable(s string) error {
 		return fmt.Errorf("%q is no environment variable: write KEY=VALUE", s)
 	}
 	return nil
+}
+
+func checkVariableName(s string) error {
+	if !variablePattern.MatchString(s) {
+		return fmt.Errorf("%q is no environment variable's name", s)
+	}
+	return nil
+}
+
+// parseMode reads permissions in octal, as in 0440.
+func parseMode(s string) (uint32, error) {
+	mode, err := strconv.ParseUint(strings.TrimPrefix(s, "0o"), 8, 32)
+	if err != nil || mode == 0 || mode > 0o777 {
+		return 0, fmt.Errorf("%q are no permissions: write them in octal, as in 0440", s)
+	}
+	return uint32(mode), nil
 }
 
 // cutFile splits SOURCE[:TARGET].

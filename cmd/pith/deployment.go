@@ -130,16 +130,16 @@ func (d *deployment) runs(i deploy.Instance) bool {
 	return err == nil && e.State().Status == machine.StatusRunning
 }
 
-// wants makes what is wanted of a manifest, with images that are copied into a
-// folder under names that follow from their contents.
-func (a *app) wants(ctx context.Context, m *manifest.Manifest, folder string) (*deploy.Wanted, error) {
-	r := deploy.Resolver{Order: m.Order(), Images: map[string]*pith.Image{}, UserLink: userLink}
+// wants makes what is wanted of a manifest, with images and files that are copied
+// into folders under names that follow from their contents.
+func (a *app) wants(ctx context.Context, m *manifest.Manifest, images, files string) (*deploy.Wanted, error) {
+	r := deploy.Resolver{Order: m.Order(), Images: map[string]*pith.Image{}, UserLink: userLink, Files: files}
 	for _, s := range r.Order {
 		img, err := a.serviceImage(ctx, m, s)
 		if err != nil {
 			return nil, fmt.Errorf("service %s: %w", s.Name, err)
 		}
-		if r.Images[s.Name], err = keepImage(img, s.Name, folder); err != nil {
+		if r.Images[s.Name], err = keepImage(img, s.Name, images); err != nil {
 			return nil, err
 		}
 	}
@@ -190,16 +190,21 @@ func keepImage(img *pith.Image, service, folder string) (*pith.Image, error) {
 	return &kept, os.Rename(kept.Path+".tmp", kept.Path)
 }
 
-// pruneImages removes the copies that nothing wanted uses.
-func (d *deployment) pruneImages() {
+// prune removes the copies of images and files that nothing wanted uses.
+func (d *deployment) prune() {
 	used := map[string]bool{}
 	for _, i := range d.wanted.Instances {
 		used[i.Spec.Image.Path] = true
+		for _, f := range i.Spec.Files {
+			used[f.Source] = true
+		}
 	}
-	files, _ := filepath.Glob(filepath.Join(d.folder.Images(), "*"))
-	for _, f := range files {
-		if !used[f] {
-			os.Remove(f)
+	for _, folder := range []string{d.folder.Images(), d.folder.Files()} {
+		copies, _ := filepath.Glob(filepath.Join(folder, "*"))
+		for _, c := range copies {
+			if !used[c] {
+				os.RemoveAll(c)
+			}
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -12,15 +13,18 @@ import (
 
 func (a *app) downCommand() *cobra.Command {
 	var flags deploymentFlags
+	var volumes bool
 	c := &cobra.Command{
 		Use:   "down [FILE|FOLDER|NAME]",
 		Short: "End a deployment and take all of it away",
 		Long: `Down ends the instances, those that others need last, and leaves nothing of the
-deployment: no machine, process, network, port or file. NAME is the deployment's, for
-when its manifest is gone.`,
+deployment but its volumes: no machine, process, network, port or file. With --volumes
+they go too, and all that is on them. NAME is the deployment's, for when its manifest
+is gone.`,
 		Example: `  pith down
   pith down ./examples/dmz
-  pith down dmz`,
+  pith down dmz
+  pith down --volumes dmz`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			name, err := flags.name(args)
@@ -37,11 +41,14 @@ when its manifest is gone.`,
 			}
 			defer unlock()
 			if there, err := d.exists(); err != nil || !there {
-				return a.notUp(d, err)
+				return errors.Join(a.notUp(d, err), d.downVolumes(volumes))
 			}
 			ctx, stop := interruptible(c.Context())
 			defer stop()
 			if err := d.remove(ctx); err != nil {
+				return err
+			}
+			if err := d.downVolumes(volumes); err != nil {
 				return err
 			}
 			_, err = fmt.Fprintf(a.out, "%s is gone\n", d.name)
@@ -49,6 +56,7 @@ when its manifest is gone.`,
 		},
 	}
 	flags.add(c)
+	c.Flags().BoolVar(&volumes, "volumes", false, "remove its volumes, too")
 	return c
 }
 

@@ -23,6 +23,7 @@ func addHealth(home string, list []listed) {
 			continue
 		}
 		l.Service, l.Health, l.Restarts = instance.Service, string(instance.Status), instance.Restarts
+		l.Ports = nil // its machine's own are of no use to anyone
 		for _, p := range instance.Ports {
 			l.Ports = append(l.Ports, machine.FormatPort(p))
 		}

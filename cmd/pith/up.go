@@ -72,26 +72,29 @@ func (a *app) plan(ctx context.Context, m *manifest.Manifest) ([]deploy.Change, 
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	w, err := a.wants(ctx, m, dir)
+	w, err := a.wants(ctx, m, dir, dir)
 	if err != nil {
 		return nil, err
 	}
 	return d.plan(w), nil
 }
 
-// check refuses what can be refused before anything is built.
+// check refuses what can be refused before anything is built, all of it in one
+// report.
 func check(m *manifest.Manifest, d *deployment) error {
-	if err := deploy.Check(m.Topology); err != nil {
-		return err
-	}
+	var long error
 	if len(m.Name) > 30 {
-		return pith.Errorf("%s: the name of a deployment has at most 30 characters", m.Name)
+		long = pith.Errorf("%s: the name of a deployment has at most 30 characters", m.Name)
 	}
-	return m.CheckHost(d.ours)
+	return errors.Join(deploy.Check(m.Topology), long, m.CheckHost(d.ours), d.checkVolumes(m.Topology))
 }
 
 func (d *deployment) plan(w *deploy.Wanted) []deploy.Change {
-	changes := deploy.Plan(d.wanted, w, d.runs)
+	var changes []deploy.Change
+	for _, v := range d.missingVolumes(w.Volumes) {
+		changes = append(changes, deploy.Change{Action: deploy.Create, Kind: "volume", Name: v.Name, Detail: machine.FormatMemory(sizeOf(v))})
+	}
+	changes = append(changes, deploy.Plan(d.wanted, w, d.runs)...)
 	if d.wanted != nil && len(changes) == 0 && !d.state.Keeper.Alive() {
 		changes = append(changes, deploy.Change{Action: deploy.Start, Kind: "keeper", Name: d.name, Detail: "it doesn't run"})
 	}
@@ -153,38 +156,43 @@ func (a *app) up(ctx context.Context, m *manifest.Manifest, limit time.Duration)
 		return err
 	}
 	before := d.wanted
-	err = a.change(ctx, d, m, limit)
+	made, err := a.change(ctx, d, m, limit)
 	if err == nil {
 		return nil
 	}
-	return errors.Join(err, a.undo(d, before))
+	return errors.Join(err, a.undo(d, before), d.removeVolumes(made))
 }
 
-// change brings a deployment to what the manifest says.
-func (a *app) change(ctx context.Context, d *deployment, m *manifest.Manifest, limit time.Duration) error {
+// change brings a deployment to what the manifest says. It tells which volumes it
+// made.
+func (a *app) change(ctx context.Context, d *deployment, m *manifest.Manifest, limit time.Duration) (made []pith.Disk, err error) {
 	if err := d.folder.Make(); err != nil {
-		return err
+		return nil, err
 	}
-	w, err := a.wants(ctx, m, d.folder.Images())
+	w, err := a.wants(ctx, m, d.folder.Images(), d.folder.Files())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	changes := d.plan(w)
 	if len(changes) == 0 {
+		d.prune()
 		fmt.Fprintf(a.out, "%s is up: nothing to do\n", d.name)
-		return nil
+		return nil, nil
 	}
 	for _, change := range changes {
 		fmt.Fprintln(a.out, change)
 	}
+	if made, err = d.makeVolumes(w.Volumes); err != nil {
+		return made, err
+	}
 	if err := d.aim(w); err != nil {
-		return err
+		return made, err
 	}
 	if err := a.awaitSettled(ctx, d, limit); err != nil {
-		return err
+		return made, err
 	}
-	d.pruneImages()
-	return nil
+	d.prune()
+	return made, nil
 }
 
 // awaitSettled waits until all instances are healthy, and tells of each.
@@ -261,7 +269,7 @@ func (a *app) undo(d *deployment, before *deploy.Wanted) error {
 		return d.remove(ctx)
 	}
 	if d.wanted == nil || d.wanted.Generation == before.Generation {
-		d.pruneImages()
+		d.prune()
 		return nil // nothing was begun
 	}
 	fmt.Fprintf(a.err, "%s goes back to what it was\n", d.name)
@@ -271,6 +279,6 @@ func (a *app) undo(d *deployment, before *deploy.Wanted) error {
 	if err := a.awaitSettled(ctx, d, undoTime); err != nil {
 		return fmt.Errorf("go back to what was: %w", err)
 	}
-	d.pruneImages()
+	d.prune()
 	return nil
 }

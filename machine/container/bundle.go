@@ -38,11 +38,35 @@ func writeBundle(dir string, l machine.Launch, most uint64, netns, cgroup string
 	if err := machine.WriteRoot(root, files); err != nil {
 		return fmt.Errorf("bundle: %w", err)
 	}
+	if err := handOver(root, files); err != nil {
+		return fmt.Errorf("bundle: %w", err)
+	}
 	text, err := json.MarshalIndent(config(l.Spec, min(maxFiles, most), netns, cgroup), "", "  ")
 	if err != nil {
 		return fmt.Errorf("bundle: %w", err)
 	}
 	return os.WriteFile(filepath.Join(dir, "config.json"), text, 0o644)
+}
+
+// nobody is the user that a container's program is.
+const nobody = 65534
+
+// handOver gives the program the files that only their owner may read.
+func handOver(dir string, files []machine.RootFile) error {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	for _, f := range files {
+		if f.Mode&0o004 != 0 {
+			continue
+		}
+		if err := root.Lchown(f.Name, nobody, nobody); err != nil {
+			return fmt.Errorf("/%s: %w", f.Name, err)
+		}
+	}
+	return nil
 }
 
 // config is the container: no rights but those that rights names, a read-only root,
@@ -57,7 +81,7 @@ func config(s machine.Spec, files uint64, netns, cgroup string) *specs.Spec {
 			Env:  s.Environ(),
 			Cwd:  cmp.Or(s.Dir, "/"),
 			// nobody, who may still listen at every port: the namespace allows it.
-			User:            specs.User{UID: 65534, GID: 65534},
+			User:            specs.User{UID: nobody, GID: nobody},
 			Capabilities:    rights(s),
 			NoNewPrivileges: true,
 			Rlimits: []specs.POSIXRlimit{

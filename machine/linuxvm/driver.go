@@ -114,7 +114,7 @@ func writeDisk(file, common string, l machine.Launch) (err error) {
 	if err != nil {
 		return err
 	}
-	out, err := os.Create(file)
+	out, err := os.OpenFile(file, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600) // the secrets are in it
 	if err != nil {
 		return fmt.Errorf("linuxvm: %w", err)
 	}

@@ -109,6 +109,32 @@ func (s *Store) Create(name string, size int64) error {
 	return nil
 }
 
+// Place lets the file at path, absolute, be a volume: it is made there if there is
+// none. Remove then leaves the file.
+func (s *Store) Place(name, path string, size int64) error {
+	if err := CheckName(name); err != nil {
+		return err
+	}
+	if size < ext4.MinSize || size > MaxSize {
+		return pith.Errorf("a volume has 16 MiB to 16 TiB, not %d bytes", size)
+	}
+	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+		return fmt.Errorf("make the folder of volumes: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err == nil {
+		if err := errors.Join(format(f, name, size), f.Close()); err != nil {
+			return fmt.Errorf("make volume %s: %w", name, errors.Join(err, os.Remove(path)))
+		}
+	} else if !errors.Is(err, fs.ErrExist) {
+		return pith.Errorf("volume %s can't be kept in %s: %w", name, path, err)
+	}
+	if err := os.Symlink(path, s.path(name)); err != nil {
+		return fmt.Errorf("make volume %s: %w", name, err)
+	}
+	return nil
+}
+
 func format(f *os.File, name string, size int64) error {
 	if err := f.Truncate(size); err != nil {
 		return err

@@ -1,0 +1,371 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"pith/machine"
+)
+
+// keeperProgram serves files: GET reads one, POST adds to one. It ends as servers do
+// that lose no request.
+const keeperProgram = `package main
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"os"
+	"os/signal"
+	"sync/atomic"
+	"syscall"
+)
+
+var sick atomic.Bool
+
+func serve(w http.ResponseWriter, r *http.Request) {
+	switch r.URL.Path {
+	case "/.sick":
+		sick.Store(true)
+		return
+	case "/.health":
+		if sick.Load() {
+			http.Error(w, "sick", http.StatusServiceUnavailable)
+		}
+		return
+	}
+	if r.Method == http.MethodPost {
+		f, err := os.OpenFile(r.URL.Path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err == nil {
+			_, err = io.Copy(f, r.Body)
+			f.Sync()
+			f.Close()
+		}
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		}
+		return
+	}
+	text, err := os.ReadFile(r.URL.Path)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusNotFound)
+		return
+	}
+	w.Write(text)
+}
+
+func main() {
+	end := make(chan os.Signal, 1)
+	signal.Notify(end, syscall.SIGTERM)
+	server := &http.Server{Addr: ":80", Handler: http.HandlerFunc(serve)}
+	done := make(chan struct{})
+	go func() {
+		<-end
+		server.Shutdown(context.Background())
+		close(done)
+	}()
+	if err := server.ListenAndServe(); err != http.ErrServerClosed {
+		panic(err)
+	}
+	<-done
+}
+`
+
+// newKeeperProgram is a user with that program in their folder.
+func newKeeperProgram(t *testing.T) *cli {
+	c := newCLI(t)
+	c.save("go.mod", "module keeper\n\ngo 1.26\n")
+	c.save("main.go", keeperProgram)
+	return c
+}
+
+// file asks the service at a port for one of its files.
+func (c *cli) file(port int, path string) string {
+	c.Helper()
+	r, err := (&http.Client{Timeout: deploymentTime}).Get(fmt.Sprintf("http://127.0.0.1:%d%s", port, path))
+	if err != nil {
+		c.Fatal(err)
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	if err != nil || r.StatusCode != http.StatusOK {
+		c.Fatalf("%s: %s: %s, %v", path, r.Status, text, err)
+	}
+	return string(text)
+}
+
+func (c *cli) append(port int, path, text string) {
+	c.Helper()
+	r, err := (&http.Client{Timeout: deploymentTime}).Post(fmt.Sprintf("http://127.0.0.1:%d%s", port, path), "text/plain", strings.NewReader(text))
+	if err != nil {
+		c.Fatal(err)
+	}
+	defer r.Body.Close()
+	if r.StatusCode != http.StatusOK {
+		why, _ := io.ReadAll(r.Body)
+		c.Fatalf("write %s: %s: %s", path, r.Status, why)
+	}
+}
+
+// underLoad asks for a file again and again, each time on a connection of its own,
+// while f runs. Each question must be answered.
+func (c *cli) underLoad(port int, path string, f func()) {
+	c.Helper()
+	client := &http.Client{Timeout: deploymentTime, Transport: &http.Transport{DisableKeepAlives: true}}
+	end := make(chan struct{})
+	var work sync.WaitGroup
+	for range 2 {
+		work.Go(func() {
+			for asked := 0; ; asked++ {
+				select {
+				case <-end:
+					if asked == 0 {
+						c.Error("no request was made meanwhile")
+					}
+					return
+				case <-time.After(10 * time.Millisecond):
+				}
+				r, err := client.Get(fmt.Sprintf("http://127.0.0.1:%d%s", port, path))
+				if err != nil {
+					c.Errorf("request %d is lost: %v", asked, err)
+					return
+				}
+				if _, err := io.Copy(io.Discard, r.Body); err != nil || r.StatusCode != http.StatusOK {
+					c.Errorf("request %d: %s, %v", asked, r.Status, err)
+				}
+				r.Body.Close()
+			}
+		})
+	}
+	f()
+	close(end)
+	work.Wait()
+}
+
+// TestUpVolume: a machine writes to its volume, is replaced, reads it again; so does
+// one after down and up. Nobody else gets the volume meanwhile.
+func TestUpVolume(t *testing.T) {
+	kindOrSkip(t, machine.KindUnikernel)
+	c := newKeeperProgram(t)
+	name := fmt.Sprintf("vol-%d", os.Getpid())
+	port := freePorts(t, 1)[0]
+	defer c.pith("down", "--volumes", name)
+	manifest := func(env, size, more string) {
+		c.save("pith.yaml", fmt.Sprintf(`
+name: %s
+networks: {outer: {driver: user}}
+volumes: {data: {size: %s}}
+services:
+  store:
+    build: .
+    env: {GENERATION: %q}
+    networks: [outer]
+    volumes: ["data:/data"]
+    ports: ["%d:80"]
+%s`, name, size, env, port, more))
+	}
+	up := []string{"up", "--timeout", deploymentTime.String()}
+
+	manifest("1", "64M", "")
+	if out := c.works("plan"); !strings.Contains(out, "+ volume "+name+"_data (64 MiB)") {
+		t.Errorf("the plan doesn't name the volume:\n%s", out)
+	}
+	c.works(up...)
+	c.append(port, "/data/log", "one\n")
+	if out := c.works("volume", "inspect", name+"_data"); !strings.Contains(out, fmt.Sprint(64<<20)) {
+		t.Errorf("not of the size that the file says: %s", out)
+	}
+	manifest("2", "64M", "")
+	if out := c.works("plan"); !strings.Contains(out, "replaced (env)") {
+		t.Errorf("the plan doesn't say what changed:\n%s", out)
+	}
+	c.underLoad(port, "/data/log", func() { c.works(up...) })
+	c.append(port, "/data/log", "two\n")
+
+	manifest("2", "128M", "")
+	c.fails(2, "a volume keeps its size", "plan")
+	manifest("2", "64M", "    machine: process\n")
+	c.fails(2, "store is a process, which has no volumes", "plan")
+	manifest("2", "64M", "    replicas: 2\n")
+	c.fails(2, "can't be written by 2 replicas", "plan")
+	manifest("2", "64M", "  other: {build: ., networks: [outer], volumes: [\"data:/data\"]}\n")
+	c.fails(2, "used by store already", "plan")
+
+	manifest("2", "64M", "")
+	c.works("down")
+	c.works("run", "-d", "--name", "thief", "-v", name+"_data:/data", ".")
+	c.fails(2, "in use by machine thief", up...)
+	c.works("rm", "-f", "thief")
+	c.works(up...)
+	if got := c.file(port, "/data/log"); got != "one\ntwo\n" {
+		t.Errorf("on the volume after down and up: %q", got)
+	}
+	c.works("down", "--volumes")
+	if out := c.works("volume", "ls", "-o", "json"); strings.TrimSpace(out) != "[]" {
+		t.Errorf("left: %s", out)
+	}
+}
+
+// TestUpGiven: each kind of machine gets its config and its secret, which shows up
+// nowhere else; a change replaces the machine, and no request is lost.
+func TestUpGiven(t *testing.T) {
+	for _, kind := range machine.Kinds {
+		t.Run(kind, func(t *testing.T) {
+			kindOrSkip(t, kind)
+			c := newKeeperProgram(t)
+			c.given(kind, fmt.Sprintf("given-%s-%d", kind, os.Getpid()))
+		})
+	}
+}
+
+func (c *cli) given(kind, name string) {
+	port := freePorts(c.T, 1)[0]
+	defer c.pith("down", name)
+	const hidden, variable = "the-secret-of-the-file", "the-secret-of-the-variable"
+	c.env = append(c.env, "KEEPER_TOKEN="+variable)
+	c.save("app.conf", "first")
+	c.save("key", hidden)
+	c.save("pith.yaml", fmt.Sprintf(`
+name: %s
+networks: {outer: {driver: user}}
+configs:
+  app: {file: ./app.conf}
+  note: {content: "as it stands here"}
+secrets:
+  key: {file: ./key}
+  token: {environment: KEEPER_TOKEN}
+services:
+  store:
+    build: .
+    machine: %s
+    networks: [outer]
+    configs: ["app:/etc/app/app.conf", {source: note, target: /etc/note, mode: "0400"}]
+    secrets: [key, token]
+    ports: ["%d:80"]
+`, name, kind, port))
+	up := []string{"up", "--timeout", (2 * deploymentTime).String()}
+	c.works(up...)
+	for path, want := range map[string]string{
+		"/etc/app/app.conf": "first", "/etc/note": "as it stands here", "/run/secrets/key": hidden, "/run/secrets/token": variable,
+	} {
+		if got := c.file(port, path); got != want {
+			c.Errorf("%s: %q, want %q", path, got, want)
+		}
+	}
+	if out := c.works(up...); !strings.Contains(out, "nothing to do") {
+		c.Errorf("a second time:\n%s", out)
+	}
+	c.notSeen("the-secret-of-the-", c.works("config")+c.works("plan")+c.works("ps", "-o", "json")+c.works("logs", name+"-store-1"))
+
+	c.save("app.conf", "second")
+	if out := c.works("plan"); !strings.Contains(out, "replaced (/etc/app/app.conf)") {
+		c.Errorf("the plan doesn't say that the file changed:\n%s", out)
+	}
+	c.underLoad(port, "/etc/app/app.conf", func() { c.works(up...) })
+	if got := c.file(port, "/etc/app/app.conf"); got != "second" {
+		c.Errorf("after the change: %q", got)
+	}
+	c.save("key", hidden+"-2")
+	if out := c.works("plan"); !strings.Contains(out, "replaced (/run/secrets/key)") || strings.Contains(out, hidden) {
+		c.Errorf("the plan doesn't say that the secret changed:\n%s", out)
+	}
+	c.works("down")
+	c.env = c.env[:len(c.env)-1]
+	c.fails(2, "variable KEEPER_TOKEN, which is not set", up...)
+}
+
+// notSeen looks for a secret where others could read it: in an output, in command
+// lines, and in files of the state's folder that more than their owner may read.
+func (c *cli) notSeen(secret, output string) {
+	c.Helper()
+	if strings.Contains(output, secret) {
+		c.Errorf("a command shows the secret:\n%s", output)
+	}
+	lines, _ := filepath.Glob("/proc/[0-9]*/cmdline")
+	for _, file := range lines {
+		if text, _ := os.ReadFile(file); strings.Contains(string(text), secret) {
+			c.Errorf("a command line has the secret: %q", text)
+		}
+	}
+	err := filepath.WalkDir(c.stateFolder(), func(path string, d os.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return nil // a machine's folder changes while it is read
+		}
+		info, err := d.Info()
+		if err != nil || info.Mode()&0o077 == 0 {
+			return nil
+		}
+		if text, _ := os.ReadFile(path); strings.Contains(string(text), secret) {
+			c.Errorf("%s (%s) has the secret", path, info.Mode())
+		}
+		return nil
+	})
+	if err != nil {
+		c.Error(err)
+	}
+	if info, err := os.Stat(filepath.Join(c.stateFolder(), "_deployments")); err != nil || info.Mode()&0o077 != 0 {
+		c.Errorf("the state's folder can be entered by others: %v, %v", info, err)
+	}
+}
+
+// TestUpHeals: an instance that runs but doesn't do its work is replaced as its
+// policy says, and one whose policy is no is shown.
+func TestUpHeals(t *testing.T) {
+	kindOrSkip(t, machine.KindProcess)
+	c := newKeeperProgram(t)
+	name := fmt.Sprintf("heal-%d", os.Getpid())
+	ports := freePorts(t, 2)
+	defer c.pith("down", name)
+	c.save("pith.yaml", fmt.Sprintf(`
+name: %s
+networks: {one: {driver: user}, other: {driver: user}}
+services:
+  healed: &sick
+    build: .
+    machine: process
+    networks: [one]
+    ports: ["%d:80"]
+    restart: always
+    healthcheck: {http: /.health, retries: 2, interval: 1s}
+  shown:
+    <<: *sick
+    networks: [other]
+    ports: ["%d:80"]
+    restart: "no"
+`, name, ports[0], ports[1]))
+	c.works("up", "--timeout", (2 * deploymentTime).String())
+	first := c.instances()
+	for _, p := range ports {
+		c.append(p, "/.sick", "")
+	}
+	c.becomes(name+"-shown-1", func(l listed) bool { return l.Health == "unhealthy" })
+	c.becomes(name+"-healed-1", func(l listed) bool { return l.Health == "healthy" && l.Restarts == 1 })
+	last := c.instances()
+	if n := name + "-healed-1"; last[n].PID == first[n].PID {
+		t.Errorf("%s was not replaced: %+v", n, last[n])
+	}
+	if n := name + "-shown-1"; last[n].PID != first[n].PID || last[n].Restarts != 0 {
+		t.Errorf("%s was replaced against its policy: %+v", n, last[n])
+	}
+}
+
+// becomes waits until an instance is as wanted.
+func (c *cli) becomes(instance string, is func(listed) bool) {
+	c.Helper()
+	for end := time.Now().Add(deploymentTime); ; time.Sleep(100 * time.Millisecond) {
+		l := c.instances()[instance]
+		if is(l) {
+			return
+		}
+		if time.Now().After(end) {
+			c.Fatalf("%s is still %+v", instance, l)
+		}
+	}
+}
