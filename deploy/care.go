@@ -142,7 +142,7 @@ func (c *care) live(row int) exit {
 				continue
 			}
 			c.keeper.Log.Info("ended because it is unhealthy", "instance", c.Name(), "error", why)
-			if _, err := e.Remote().Stop(c.ctx, Grace); err != nil && c.ctx.Err() == nil {
+			if _, err := e.Remote().Stop(context.WithoutCancel(c.ctx), Grace); err != nil {
 				c.keeper.Log.Error("can't be ended", "instance", c.Name(), "error", err)
 			}
 			<-ended

@@ -8,10 +8,10 @@ import (
 )
 
 // withHost gives the host an address in each network that the deployment makes
-// and where the file gives it none: the last free one. Instances are asked for
+// and where the file gives it none: that of before, or else the last free one. Instances are asked for
 // their health from there, and ports are forwarded. The host's end is in the
 // deployment's own namespace, which forwards nothing.
-func withHost(t pith.Topology) []pith.Network {
+func withHost(t pith.Topology, before *Wanted) []pith.Network {
 	networks := slices.Clone(t.Networks)
 	for i := range networks {
 		n := &networks[i]
@@ -24,12 +24,24 @@ func withHost(t pith.Topology) []pith.Network {
 			if slices.ContainsFunc(n.Gateway, p.Contains) {
 				continue
 			}
-			if a := lastFree(p, taken); a.IsValid() {
+			a := lastFree(p, taken)
+			if i := slices.IndexFunc(hostBefore(before, n.Name), func(a netip.Addr) bool { return p.Contains(a) && !taken[a] }); i >= 0 {
+				a = hostBefore(before, n.Name)[i]
+			}
+			if a.IsValid() {
 				n.Gateway = append(n.Gateway, a)
 			}
 		}
 	}
 	return networks
+}
+
+// hostBefore are the host's addresses in a network of the deployment as it is now.
+func hostBefore(before *Wanted, network string) []netip.Addr {
+	if before == nil {
+		return nil
+	}
+	return hostIn(before, network)
 }
 
 // addressesIn are the addresses of all replicas in a network, and in the one that carries

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"maps"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
@@ -22,17 +24,20 @@ type Keeper struct {
 	Start  func(*machine.Entry) error // starts a machine that was made
 	Settle func(*machine.Entry) error // takes away what a machine left whose supervisor was killed
 	Dial   Dial                       // from inside the deployment's networks
+	Listen Listen                     // inside them; the zero one where there are none
 	Log    *slog.Logger
 
 	wanted *Wanted
 	cares  map[string]*care
 	turns  turns
+	names  map[netip.AddrPort]*nameServer
 
 	portsMu sync.Mutex
 	ports   map[string]*publication // by instance
 
 	mu      sync.Mutex
 	state   State
+	follows *Wanted       // what state is about
 	changed chan struct{} // closed when the state changes
 }
 
@@ -45,7 +50,8 @@ func (k *Keeper) Run(ctx context.Context, reload <-chan os.Signal, ready func())
 	}
 	k.state = State{Keeper: self, Instances: map[string]InstanceState{}}
 	k.changed = make(chan struct{})
-	k.cares, k.ports = map[string]*care{}, map[string]*publication{}
+	k.cares, k.ports, k.names = map[string]*care{}, map[string]*publication{}, map[netip.AddrPort]*nameServer{}
+	defer k.closeNames()
 	defer k.closePorts(nil)
 	if err := k.follow(ctx); err != nil {
 		return err
@@ -133,12 +139,18 @@ func (k *Keeper) freeVolumes(ctx context.Context) error {
 // are held back: those that are under way to it arrive.
 const quiet = 200 * time.Millisecond
 
-// retire takes a machine away that another one takes over from.
+// retire takes a machine away that another one takes over from. Once it is asked to
+// end it is on its way, whatever becomes of the context.
 func (k *Keeper) retire(ctx context.Context, e *machine.Entry) error {
 	if e.State().Status == machine.StatusRunning {
-		sleep(ctx, quiet)
+		if !sleep(ctx, quiet) {
+			return ctx.Err()
+		}
 	}
-	return k.end(ctx, e)
+	if err := k.end(context.WithoutCancel(ctx), e); err != nil {
+		return err
+	}
+	return ctx.Err()
 }
 
 // end takes a machine away.
@@ -153,7 +165,7 @@ func (k *Keeper) end(ctx context.Context, e *machine.Entry) error {
 func (k *Keeper) begin(ctx context.Context) {
 	k.mu.Lock()
 	old := k.state.Instances
-	k.state.Instances, k.state.Generation = map[string]InstanceState{}, k.wanted.Generation
+	k.state.Instances, k.state.Generation, k.follows = map[string]InstanceState{}, k.wanted.Generation, k.wanted
 	var fresh []*care
 	for _, i := range k.wanted.Instances {
 		if k.cares[i.Name()] != nil {
@@ -171,9 +183,17 @@ func (k *Keeper) begin(ctx context.Context) {
 	}
 	k.publish()
 	k.mu.Unlock()
+	k.serveNames()
 	for _, c := range fresh {
 		go c.run()
 	}
+}
+
+// known is what is wanted, and the states of its instances.
+func (k *Keeper) known() (*Wanted, map[string]InstanceState) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.follows, maps.Clone(k.state.Instances)
 }
 
 func (k *Keeper) status(name string) Status {

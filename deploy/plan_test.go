@@ -32,13 +32,15 @@ func topology() pith.Topology {
 }
 
 // resolve makes of a topology what is wanted; all images are one file.
-func resolve(t *testing.T, topology pith.Topology) *Wanted {
+func resolve(t *testing.T, topology pith.Topology) *Wanted { return resolveAfter(t, nil, topology) }
+
+func resolveAfter(t *testing.T, before *Wanted, topology pith.Topology) *Wanted {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "image")
 	if err := os.WriteFile(path, []byte("an image"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r := Resolver{Images: map[string]*pith.Image{}, Files: t.TempDir()}
+	r := Resolver{Images: map[string]*pith.Image{}, Files: t.TempDir(), Before: before}
 	for i := range topology.Services {
 		r.Order = append(r.Order, &topology.Services[i])
 		r.Images[topology.Services[i].Name] = &pith.Image{Path: path}
@@ -90,13 +92,13 @@ func TestPlan(t *testing.T) {
 		{func(*pith.Topology) {}, ""},
 		{func(x *pith.Topology) { x.Services[0].Env = []string{"A=1"} }, "replace shop-store-1"},
 		{func(x *pith.Topology) { x.Services[0].Restart.When = pith.RestartAlways }, "update shop-store-1"},
-		{func(x *pith.Topology) { x.Services[1].Replicas = 1 }, "update front, delete shop-web-2"},
+		{func(x *pith.Topology) { x.Services[1].Replicas = 1 }, "delete shop-web-2"},
 		{func(x *pith.Topology) { x.Networks[1].MTU = 1400 }, "update back"},
 		{func(x *pith.Topology) { x.Networks, x.Services = x.Networks[1:], x.Services[:1] }, "delete shop-web-1, delete shop-web-2, delete front"},
 	} {
 		changed := topology()
 		c.change(&changed)
-		if got := lines(first, resolve(t, changed), always); got != c.want {
+		if got := lines(first, resolveAfter(t, first, changed), always); got != c.want {
 			t.Errorf("changes %q, want %q", got, c.want)
 		}
 	}

@@ -79,8 +79,11 @@ func (k *Keeper) hold(ctx context.Context, name string) error {
 // because the driver's user network hides the machine, by the port that its machine
 // has got there.
 func (k *Keeper) reach(i Instance) Dial {
-	if !i.Address.IsLoopback() {
+	switch {
+	case i.Lab():
 		return k.Dial
+	case !i.Address.IsLoopback():
+		return new(net.Dialer).DialContext
 	}
 	return func(ctx context.Context, network, address string) (net.Conn, error) {
 		to, err := netip.ParseAddrPort(address)

@@ -28,12 +28,13 @@ type Resolver struct {
 	Order    []*pith.Service        // of the topology's services, see manifest.Order
 	Images   map[string]*pith.Image // of each service
 	UserLink func(kind, mac string) pith.Link
-	Files    string // the folder for copies of what instances are given
+	Before   *Wanted // what is wanted so far, nil where nothing is
+	Files    string  // the folder for copies of what instances are given
 }
 
 // Resolve makes of a topology what is wanted of it.
 func (r Resolver) Resolve(t pith.Topology) (*Wanted, error) {
-	w := &Wanted{Name: t.Name, File: t.File, Networks: withHost(t), Volumes: volumes(t)}
+	w := &Wanted{Name: t.Name, File: t.File, Networks: withHost(t, r.Before), Volumes: volumes(t)}
 	for _, s := range r.Order {
 		for replica := range s.Replicas {
 			i, err := r.instance(w, s, replica)
@@ -57,12 +58,17 @@ func (r Resolver) instance(w *Wanted, s *pith.Service, replica int) (Instance, e
 		return i, err
 	}
 	spec.Mounts = mounts(w.Name, s.Mounts)
+	named := false
 	for n, l := range s.Links {
 		link, err := r.link(w, l, n, replica, spec)
 		if err != nil {
 			return i, err
 		}
 		link.DNS, link.Routes = s.DNS, l.Over(s.Routes)
+		if name, ok := LabNetwork(link); ok && len(s.DNS) == 0 && !named {
+			link.DNS = hostIn(w, name) // the deployment's name server
+			named = len(link.DNS) > 0
+		}
 		spec.Links = append(spec.Links, link)
 	}
 	if err := setMemory(&spec, s.Memory); err != nil {

@@ -191,7 +191,7 @@ func reconcile(networks []pith.Network) error {
 			return fmt.Errorf("network %s: VLAN %d of %s: %w", n.Name, n.VLAN, n.Parent, err)
 		}
 	}
-	links, err := netlink.LinkList()
+	links, err := whole(netlink.LinkList)
 	if err != nil {
 		return fmt.Errorf("list interfaces: %w", err)
 	}
@@ -204,6 +204,17 @@ func reconcile(networks []pith.Network) error {
 		}
 	}
 	return nil
+}
+
+// whole lists something of the kernel's. A list that changed while it was read is read
+// again: other machines of the deployment come and go.
+func whole[T any](list func() ([]T, error)) ([]T, error) {
+	for {
+		all, err := list()
+		if !errors.Is(err, netlink.ErrDumpInterrupted) {
+			return all, err
+		}
+	}
 }
 
 // isolate keeps the namespace from forwarding between its networks, which a new one
@@ -224,7 +235,7 @@ func isolate() error {
 // findBridge finds a network's bridge. Its alias is the network's name, which
 // may be longer than an interface's.
 func findBridge(network string) (netlink.Link, error) {
-	links, err := netlink.LinkList()
+	links, err := whole(netlink.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("list interfaces: %w", err)
 	}
@@ -294,7 +305,7 @@ func reconcileAddresses(bridge netlink.Link, n pith.Network) error {
 			}
 		}
 	}
-	there, err := netlink.AddrList(bridge, netlink.FAMILY_ALL)
+	there, err := whole(func() ([]netlink.Addr, error) { return netlink.AddrList(bridge, netlink.FAMILY_ALL) })
 	if err != nil {
 		return fmt.Errorf("list addresses: %w", err)
 	}

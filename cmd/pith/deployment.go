@@ -67,6 +67,7 @@ func (f *deploymentFlags) read(args []string) (*manifest.Manifest, error) {
 	if err := machine.CheckName(m.Name); err != nil {
 		return nil, err
 	}
+	deploy.Assign(&m.Topology)
 	if f.kind == "" {
 		return m, nil
 	}
@@ -132,8 +133,8 @@ func (d *deployment) runs(i deploy.Instance) bool {
 
 // wants makes what is wanted of a manifest, with images and files that are copied
 // into folders under names that follow from their contents.
-func (a *app) wants(ctx context.Context, m *manifest.Manifest, images, files string) (*deploy.Wanted, error) {
-	r := deploy.Resolver{Order: m.Order(), Images: map[string]*pith.Image{}, UserLink: userLink, Files: files}
+func (a *app) wants(ctx context.Context, m *manifest.Manifest, d *deployment, images, files string) (*deploy.Wanted, error) {
+	r := deploy.Resolver{Order: m.Order(), Images: map[string]*pith.Image{}, UserLink: userLink, Files: files, Before: d.wanted}
 	for _, s := range r.Order {
 		img, err := a.serviceImage(ctx, m, s)
 		if err != nil {

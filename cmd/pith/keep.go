@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -57,6 +58,7 @@ func (a *app) keep(name string, ready func()) error {
 		Start:  startSupervisor,
 		Settle: settleMachine,
 		Dial:   dialIn(name),
+		Listen: listenIn(name),
 		Log:    slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	}
 	return k.Run(ctx, reload, ready)
@@ -64,8 +66,32 @@ func (a *app) keep(name string, ready func()) error {
 
 // dialIn connects from inside a deployment's networks.
 func dialIn(name string) deploy.Dial {
-	if lab := network.FindLab(name); lab != nil {
-		return lab.Dial
+	return func(ctx context.Context, protocol, address string) (net.Conn, error) {
+		lab := network.FindLab(name)
+		if lab == nil {
+			return nil, fmt.Errorf("the networks of %s are gone: `pith up` makes them again", name)
+		}
+		return lab.Dial(ctx, protocol, address)
 	}
-	return new(net.Dialer).DialContext
+}
+
+// listenIn listens inside a deployment's networks.
+func listenIn(name string) deploy.Listen {
+	in := func(f func() error) error {
+		lab := network.FindLab(name)
+		if lab == nil {
+			return fmt.Errorf("the networks of %s are gone: `pith up` makes them again", name)
+		}
+		return lab.Do(f)
+	}
+	return deploy.Listen{
+		Stream: func(address string) (l net.Listener, err error) {
+			err = in(func() (err error) { l, err = net.Listen("tcp", address); return err })
+			return l, err
+		},
+		Packet: func(address string) (c net.PacketConn, err error) {
+			err = in(func() (err error) { c, err = net.ListenPacket("udp", address); return err })
+			return c, err
+		},
+	}
 }

@@ -72,7 +72,7 @@ func (a *app) plan(ctx context.Context, m *manifest.Manifest) ([]deploy.Change, 
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	w, err := a.wants(ctx, m, dir, dir)
+	w, err := a.wants(ctx, m, d, dir, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +169,7 @@ func (a *app) change(ctx context.Context, d *deployment, m *manifest.Manifest, l
 	if err := d.folder.Make(); err != nil {
 		return nil, err
 	}
-	w, err := a.wants(ctx, m, d.folder.Images(), d.folder.Files())
+	w, err := a.wants(ctx, m, d, d.folder.Images(), d.folder.Files())
 	if err != nil {
 		return nil, err
 	}

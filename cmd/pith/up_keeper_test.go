@@ -20,10 +20,14 @@ const keeperProgram = `package main
 
 import (
 	"context"
+	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"syscall"
 )
@@ -51,6 +55,12 @@ func serve(w http.ResponseWriter, r *http.Request) {
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 		}
+		return
+	}
+	if host := r.FormValue("host"); host != "" {
+		addrs, err := net.DefaultResolver.LookupHost(r.Context(), host)
+		slices.Sort(addrs)
+		fmt.Fprint(w, strings.Join(addrs, " "), " ", err)
 		return
 	}
 	text, err := os.ReadFile(r.URL.Path)
