@@ -36,6 +36,13 @@ type Manifest struct {
 // Read reads and checks the manifest at path. Mistakes in it are a *pith.Error
 // that wraps a Report.
 func Read(path string) (*Manifest, error) {
+	return ReadWith(path, func(*Manifest) error { return nil })
+}
+
+// ReadWith is Read with checks of the caller's own. They are made although there are
+// other mistakes, so that one report has them all: unless the manifest has the wrong
+// form.
+func ReadWith(path string, more func(*Manifest) error) (*Manifest, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, pith.Errorf("there is no manifest %s", path)
@@ -50,7 +57,7 @@ func Read(path string) (*Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Parse(path, data)
+	return parse(path, data, more)
 }
 
 // Find returns the manifest beside the program in a folder; nil where there is
@@ -66,6 +73,10 @@ func Find(dir string) (*Manifest, error) {
 // Parse reads a manifest from data. Paths in it are meant from the folder of
 // path, which also names the file in the report.
 func Parse(path string, data []byte) (*Manifest, error) {
+	return parse(path, data, func(*Manifest) error { return nil })
+}
+
+func parse(path string, data []byte, more func(*Manifest) error) (*Manifest, error) {
 	absolute, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
@@ -89,7 +100,7 @@ func Parse(path string, data []byte) (*Manifest, error) {
 	d.m.File = absolute
 	c := checker{report: r, m: d.m}
 	c.all()
-	if err := r.err(); err != nil {
+	if err := errors.Join(r.err(), more(d.m)); err != nil {
 		return nil, err
 	}
 	return d.m, nil

@@ -48,10 +48,15 @@ is wrong, all mistakes are listed, and the exit code is 2.`,
 
 // readManifest reads a manifest, or the one in a folder.
 func readManifest(path string) (*manifest.Manifest, error) {
+	return readManifestWith(path, func(*manifest.Manifest) error { return nil })
+}
+
+// readManifestWith is readManifest with more checks, see manifest.ReadWith.
+func readManifestWith(path string, more func(*manifest.Manifest) error) (*manifest.Manifest, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		path = filepath.Join(path, manifest.FileName)
 	}
-	return manifest.Read(path)
+	return manifest.ReadWith(path, more)
 }
 
 func (a *app) schemaCommand() *cobra.Command {

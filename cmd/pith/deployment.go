@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -44,6 +45,11 @@ func (f *deploymentFlags) addKind(c *cobra.Command) {
 
 // read reads the deployment's manifest.
 func (f *deploymentFlags) read(args []string) (*manifest.Manifest, error) {
+	return f.readWith(args, func(*manifest.Manifest) error { return nil })
+}
+
+// readWith is read with more checks, of which the mistakes stand in the same report.
+func (f *deploymentFlags) readWith(args []string, more func(*manifest.Manifest) error) (*manifest.Manifest, error) {
 	path := f.file
 	if len(args) > 0 {
 		if path != "" {
@@ -51,33 +57,23 @@ func (f *deploymentFlags) read(args []string) (*manifest.Manifest, error) {
 		}
 		path = args[0]
 	}
-	if path == "" {
-		path = "."
-	}
-	m, err := readManifest(path)
-	if err != nil {
-		return nil, err
-	}
-	if m.Single {
-		return nil, pith.Errorf("%s describes one program, which `pith run` starts; a deployment has services", m.File)
-	}
-	if f.instead != "" {
-		m.Name = f.instead
-	}
-	if err := machine.CheckName(m.Name); err != nil {
-		return nil, err
-	}
-	deploy.Assign(&m.Topology)
-	if f.kind == "" {
-		return m, nil
-	}
-	if !slices.Contains(pith.MachineKinds, pith.MachineKind(f.kind)) {
+	if f.kind != "" && !slices.Contains(pith.MachineKinds, pith.MachineKind(f.kind)) {
 		return nil, pith.Errorf("--machine %s: there are %v", f.kind, pith.MachineKinds)
 	}
-	for i := range m.Services {
-		m.Services[i].Kind = pith.MachineKind(f.kind)
-	}
-	return m, nil
+	return readManifestWith(cmp.Or(path, "."), func(m *manifest.Manifest) error {
+		if m.Single {
+			return pith.Errorf("%s describes one program, which `pith run` starts; a deployment has services", m.File)
+		}
+		m.Name = cmp.Or(f.instead, m.Name)
+		if err := machine.CheckName(m.Name); err != nil {
+			return err
+		}
+		for i := range m.Services {
+			m.Services[i].Kind = cmp.Or(pith.MachineKind(f.kind), m.Services[i].Kind)
+		}
+		deploy.Assign(&m.Topology)
+		return more(m)
+	})
 }
 
 // deployment is one deployment on this host.
@@ -148,12 +144,13 @@ func (a *app) wants(ctx context.Context, m *manifest.Manifest, d *deployment, im
 	if err != nil {
 		return nil, err
 	}
+	var refused []error
 	for _, i := range w.Instances {
 		if err := driverOf(i.Spec.Kind, host.This()).Check(i.Spec); err != nil {
-			return nil, fmt.Errorf("service %s: %w", i.Service, err)
+			refused = append(refused, fmt.Errorf("service %s: %w", i.Service, err))
 		}
 	}
-	return w, nil
+	return w, errors.Join(refused...)
 }
 
 // serviceImage builds a service's image, or opens the one that it names.

@@ -30,7 +30,7 @@ changes nothing.`,
 			if err := checkFormat(format); err != nil {
 				return err
 			}
-			m, err := flags.read(args)
+			m, err := flags.readWith(args, check)
 			if err != nil {
 				return err
 			}
@@ -64,9 +64,6 @@ func (a *app) plan(ctx context.Context, m *manifest.Manifest) ([]deploy.Change, 
 	if err != nil {
 		return nil, err
 	}
-	if err := check(m, d); err != nil {
-		return nil, err
-	}
 	dir, err := os.MkdirTemp("", "pith-plan-")
 	if err != nil {
 		return nil, err
@@ -77,16 +74,6 @@ func (a *app) plan(ctx context.Context, m *manifest.Manifest) ([]deploy.Change, 
 		return nil, err
 	}
 	return d.plan(w), nil
-}
-
-// check refuses what can be refused before anything is built, all of it in one
-// report.
-func check(m *manifest.Manifest, d *deployment) error {
-	var long error
-	if len(m.Name) > 30 {
-		long = pith.Errorf("%s: the name of a deployment has at most 30 characters", m.Name)
-	}
-	return errors.Join(deploy.Check(m.Topology), long, m.CheckHost(d.ours), d.checkVolumes(m.Topology))
 }
 
 func (d *deployment) plan(w *deploy.Wanted) []deploy.Change {
@@ -120,7 +107,7 @@ takes root.`,
   pith up -f other.yaml --timeout 5m`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			m, err := flags.read(args)
+			m, err := flags.readWith(args, check)
 			if err != nil {
 				return err
 			}
@@ -150,9 +137,6 @@ func (a *app) up(ctx context.Context, m *manifest.Manifest, limit time.Duration)
 	}
 	defer unlock()
 	if err := d.load(); err != nil {
-		return err
-	}
-	if err := check(m, d); err != nil {
 		return err
 	}
 	before := d.wanted

@@ -61,6 +61,13 @@ func ReadZone(origin, file string) (*Zone, Mistakes) {
 	return readZone(origin, file, os.ReadFile)
 }
 
+// CheckZone is ReadZone for a zone whose files are read by open: file and what it
+// includes.
+func CheckZone(origin, file string, open func(string) ([]byte, error)) Mistakes {
+	_, mistakes := readZone(origin, file, open)
+	return mistakes
+}
+
 func readZone(origin, file string, open func(string) ([]byte, error)) (*Zone, Mistakes) {
 	r := reader{open: open}
 	apex, err := wire(origin)
