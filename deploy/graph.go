@@ -111,7 +111,7 @@ func (g *graph) y(network string) int { return margin + rowHeight*g.row[network]
 
 func (g *graph) network(n pith.Network) {
 	y := g.y(n.Name)
-	fmt.Fprintf(&g.svg, `<line x1="%d" y1="%d" x2="%d" y2="%[2]d" stroke="#456" stroke-width="4" stroke-linecap="round"/>`+"\n", margin, y, g.width-margin)
+	fmt.Fprintf(&g.svg, `<line class="network" x1="%d" y1="%d" x2="%d" y2="%[2]d" stroke="#456" stroke-width="4" stroke-linecap="round"/>`+"\n", margin, y, g.width-margin)
 	g.text(margin, y-9, "start", "bold", n.Name)
 	g.text(margin, y+19, "start", "normal", subnets(n))
 }
@@ -127,7 +127,7 @@ func (g *graph) box(x int, b box, s InstanceState) {
 		if y > top {
 			from = top + boxHeight
 		}
-		fmt.Fprintf(&g.svg, `<line x1="%d" y1="%d" x2="%[1]d" y2="%d" stroke="#789" stroke-width="2"/>`+"\n", at, from, y)
+		fmt.Fprintf(&g.svg, `<line class="edge" x1="%d" y1="%d" x2="%[1]d" y2="%[3]d" stroke="#789" stroke-width="2"/>`+"\n", at, from, y)
 		fmt.Fprintf(&g.svg, `<circle cx="%d" cy="%d" r="5" fill="#456"/>`+"\n", at, y)
 		label := y + 22
 		if y > top {
@@ -139,7 +139,7 @@ func (g *graph) box(x int, b box, s InstanceState) {
 	if !ok {
 		colour = [2]string{"#eef0f2", "#89939c"}
 	}
-	fmt.Fprintf(&g.svg, `<rect x="%d" y="%d" width="%d" height="%d" rx="8" fill="%s" stroke="%s" stroke-width="2"/>`+"\n", x, top, boxWidth, boxHeight, colour[0], colour[1])
+	fmt.Fprintf(&g.svg, `<rect class="instance" x="%d" y="%d" width="%d" height="%d" rx="8" fill="%s" stroke="%s" stroke-width="2"/>`+"\n", x, top, boxWidth, boxHeight, colour[0], colour[1])
 	g.text(x+boxWidth/2, top+24, "middle", "bold", b.service)
 	g.text(x+boxWidth/2, top+43, "middle", "normal", caption(s))
 }

@@ -356,6 +356,9 @@ services:
 		c.append(p, "/.sick", "")
 	}
 	c.becomes(name+"-shown-1", func(l listed) bool { return l.Health == "unhealthy" })
+	if svg := c.works("graph"); !strings.Contains(svg, ">unhealthy<") || strings.Contains(svg, "not up") {
+		t.Errorf("the picture doesn't show the state:\n%s", svg)
+	}
 	c.becomes(name+"-healed-1", func(l listed) bool { return l.Health == "healthy" && l.Restarts == 1 })
 	last := c.instances()
 	if n := name + "-healed-1"; last[n].PID == first[n].PID {
