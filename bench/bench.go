@@ -160,7 +160,7 @@ func (b *bench) round(ctx context.Context, round int, order *rand.Rand) error {
 
 // visit starts one instance, measures it and stops it.
 func (b *bench) visit(ctx context.Context, t turn) (values map[string]float64, err error) {
-	v := &visit{config: &b.Config, target: t.target, shape: Shape{t.cpus, b.Memory}, values: map[string]float64{}}
+	v := &visit{config: &b.Config, target: t.target, shape: Shape{CPUs: t.cpus, Memory: b.Memory}, values: map[string]float64{}}
 	if v.inst, err = t.target.Start(ctx, b.lab, v.shape); err != nil {
 		return nil, err
 	}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
-	"os"
 	"time"
 
 	"pith"
@@ -56,7 +54,7 @@ func (t *Container) Start(ctx context.Context, l *lab.Lab, s Shape) (Instance, e
 	if err != nil {
 		return nil, err
 	}
-	i := &containerInstance{lab: l, place: place, console: new(transcript), done: make(chan struct{})}
+	i := &containerInstance{driven: newDriven(l, place, s)}
 	if err := i.start(t, s); err != nil {
 		return nil, errors.Join(err, i.tidy(ctx))
 	}
@@ -64,71 +62,31 @@ func (t *Container) Start(ctx context.Context, l *lab.Lab, s Shape) (Instance, e
 }
 
 type containerInstance struct {
-	running machine.Running
-	lab     *lab.Lab
-	place   lab.Place
-	dir     string
-	console *transcript
-	started time.Time
-	done    chan struct{}
+	*driven
+	begun time.Time // when runc had started the program
 }
 
-func (i *containerInstance) start(t *Container, s Shape) (err error) {
-	if i.dir, err = os.MkdirTemp("", "pith-bench-"); err != nil {
-		return fmt.Errorf("bench: %w", err)
-	}
-	link := pith.Link{
-		Network: "bridge:" + i.place.Bridge, MAC: i.place.MAC,
-		Addrs: []netip.Prefix{i.place.Addr}, Gateway: []netip.Addr{i.place.Gateway},
-	}
+func (i *containerInstance) start(t *Container, s Shape) error {
+	link := i.link("bridge:" + i.place.Bridge)
 	spec := machine.Spec{
 		Machine: pith.Machine{
 			Name: fmt.Sprintf("bench%d", i.place.Addr.Addr().As4()[3]), Image: t.image, CPUs: s.CPUs, Memory: s.Memory,
-			Args: t.Args, Env: t.Env, Files: t.Files, Links: []pith.Link{link},
+			Args: t.Args, Env: traced(s, t.Env), Files: t.Files, Links: []pith.Link{link},
 		},
 		Type: machine.TypeMicroVM, Kind: machine.KindContainer, Created: time.Now(),
 	}
-	driver := container.New(host.This())
-	if err := driver.Check(spec); err != nil {
-		return err
-	}
-	i.started = time.Now()
-	i.running, err = driver.Start(machine.Launch{
-		Spec:    spec,
-		Cards:   []machine.Card{{Link: link, Wire: machine.Wire{Bridge: i.place.Bridge}}},
-		Dir:     i.dir,
-		Console: i.console,
-		Notify:  func(machine.Message) {},
+	err := i.driven.start(container.New(host.This()), machine.Launch{
+		Spec:  spec,
+		Cards: []machine.Card{{Link: link, Wire: machine.Wire{Bridge: i.place.Bridge}}},
 	})
-	if err != nil {
-		return err
-	}
-	go func() {
-		if exit := i.running.Wait(); exit.Err != nil {
-			fmt.Fprintf(i.console, "\n%v\n", exit.Err)
-		}
-		close(i.done)
-	}()
-	return nil
+	i.begun = time.Now()
+	return err
 }
 
-func (i *containerInstance) Addr() netip.Addr        { return i.place.Addr.Addr() }
-func (i *containerInstance) Started() time.Time      { return i.started }
-func (i *containerInstance) PID() int                { return i.running.Process().PID }
-func (i *containerInstance) Done() <-chan struct{}   { return i.done }
-func (i *containerInstance) Console() string         { return i.console.String() }
+// Stages are runc's part, then the program's lines.
+func (i *containerInstance) Stages() []Stage {
+	return append([]Stage{{StageVMM, i.begun.Sub(i.started)}}, i.driven.Stages()...)
+}
+
 func (i *containerInstance) Facts() (Facts, error)   { return Facts{"none", "host"}, nil }
 func (i *containerInstance) Threads() ([]int, error) { return threads(i.PID()) }
-
-// Stop kills the container and takes away what was made for it.
-func (i *containerInstance) Stop(ctx context.Context) error {
-	if err := i.running.Kill(); err != nil {
-		return errors.Join(err, i.tidy(ctx))
-	}
-	<-i.done
-	return i.tidy(ctx)
-}
-
-func (i *containerInstance) tidy(ctx context.Context) error {
-	return errors.Join(i.lab.Remove(ctx, i.place), os.RemoveAll(i.dir))
-}

@@ -51,9 +51,9 @@ func (t *Linux) Start(ctx context.Context, l *lab.Lab, s Shape) (Instance, error
 		return nil, err
 	}
 	cpu := t.cpu()
-	console := new(transcript)
+	console := newTranscript(s, initStamp, programStamp, runtimeMark, servesMark)
 	m, err := t.guest.Start(ctx, linuxvm.Options{
-		Accel: t.Accel, CPU: cpu, CPUs: s.CPUs, Memory: s.Memory, Kernel: t.Words, Console: console, Args: t.Args, Env: t.Env,
+		Accel: t.Accel, CPU: cpu, CPUs: s.CPUs, Memory: s.Memory, Kernel: t.Words, Console: console, Args: t.Args, Env: traced(s, t.Env), Trace: s.Trace,
 		Tap: place.Link, MAC: place.MAC, Addr: place.Addr, Gateway: place.Gateway,
 	})
 	if err != nil {
@@ -86,6 +86,11 @@ type linuxInstance struct {
 func (i *linuxInstance) Addr() netip.Addr   { return i.place.Addr.Addr() }
 func (i *linuxInstance) Started() time.Time { return i.Machine.Started }
 func (i *linuxInstance) Console() string    { return i.console.String() }
+
+// Stages are by what init and the program print.
+func (i *linuxInstance) Stages() []Stage {
+	return i.console.stages(func(m *marks) []Stage { return linuxStages(m, i.Started()) })
+}
 
 func (i *linuxInstance) Facts() (Facts, error) {
 	accel, err := i.Accelerator()

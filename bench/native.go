@@ -49,15 +49,16 @@ func (t *Native) Shipped() []string { return []string{t.Program} }
 
 // Start starts the process, then gives it its network.
 func (t *Native) Start(ctx context.Context, l *lab.Lab, s Shape) (Instance, error) {
-	console := new(transcript)
+	console := newTranscript(s, runtimeMark, servesMark)
 	cmd := exec.Command(t.Program, t.Args...)
-	cmd.Env = append(append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(s.CPUs)), t.Env...)
+	cmd.Env = append(append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(s.CPUs)), traced(s, t.Env)...)
 	cmd.Stdout, cmd.Stderr = console, console
 	cmd.SysProcAttr = lab.OwnNetwork()
 	i := &nativeInstance{cmd: cmd, lab: l, console: console, done: make(chan struct{}), started: time.Now()}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
+	i.begun = time.Now()
 	go i.wait()
 	place, err := l.Veth(ctx, cmd.Process.Pid)
 	if err != nil {
@@ -74,6 +75,7 @@ type nativeInstance struct {
 	console *transcript
 	done    chan struct{}
 	started time.Time
+	begun   time.Time // when the process had become the program
 }
 
 func (i *nativeInstance) wait() {
@@ -87,6 +89,13 @@ func (i *nativeInstance) PID() int              { return i.cmd.Process.Pid }
 func (i *nativeInstance) Done() <-chan struct{} { return i.done }
 func (i *nativeInstance) Console() string       { return i.console.String() }
 func (i *nativeInstance) Facts() (Facts, error) { return Facts{"none", "host"}, nil }
+
+// Stages are the exec, then the program's lines. The network is made beside them:
+// it belongs to the answer.
+func (i *nativeInstance) Stages() []Stage {
+	program := i.console.stages(func(m *marks) []Stage { return m.stages(i.started, StageRuntime, StageMain) })
+	return append([]Stage{{StageVMM, i.begun.Sub(i.started)}}, program...)
+}
 
 // Threads is every thread of the process.
 func (i *nativeInstance) Threads() ([]int, error) { return threads(i.PID()) }

@@ -19,6 +19,7 @@ const (
 type Shape struct {
 	CPUs   int
 	Memory int64 // bytes
+	Trace  bool  // the instance is a Stager; its start takes longer
 }
 
 // Target is one way to run the measured program.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -65,7 +64,7 @@ func (t *Unikernel) Start(ctx context.Context, l *lab.Lab, s Shape) (Instance, e
 	if err != nil {
 		return nil, err
 	}
-	i := &unikernelInstance{lab: l, place: place, console: new(transcript), done: make(chan struct{})}
+	i := &unikernelInstance{driven: newDriven(l, place, s)}
 	if err := i.start(t, s); err != nil {
 		return nil, errors.Join(err, i.tidy(ctx))
 	}
@@ -73,65 +72,38 @@ func (t *Unikernel) Start(ctx context.Context, l *lab.Lab, s Shape) (Instance, e
 }
 
 type unikernelInstance struct {
-	running machine.Running
-	lab     *lab.Lab
-	place   lab.Place
-	dir     string
-	console *transcript
-	started time.Time
-	done    chan struct{}
+	*driven
+	stamps stamps
 }
 
 func (i *unikernelInstance) start(t *Unikernel, s Shape) error {
-	dir, err := os.MkdirTemp("", "pith-bench-")
-	if err != nil {
-		return fmt.Errorf("bench: %w", err)
-	}
-	i.dir = dir
 	wire, err := network.Attach(network.Mode{Kind: network.Tap, Name: i.place.Link})
 	if err != nil {
 		return err
 	}
 	defer wire.Close()
-	link := pith.Link{
-		Network: "lab", MAC: i.place.MAC,
-		Addrs: []netip.Prefix{i.place.Addr}, Gateway: []netip.Addr{i.place.Gateway},
-	}
 	spec := machine.Spec{
 		Machine: pith.Machine{
 			Name: "bench", Image: t.image, CPUs: s.CPUs, Memory: s.Memory,
-			Args: t.Args, Env: t.Env, Files: t.Files,
+			Args: t.Args, Env: traced(s, t.Env), Files: t.Files,
 		},
-		Type: t.Type, Created: time.Now(),
+		Type: t.Type, Created: time.Now(), Trace: s.Trace,
 	}
 	if err := spec.Check(); err != nil {
 		return err
 	}
-	i.started = time.Now()
-	i.running, err = qemu.New(host.This()).Start(machine.Launch{
-		Spec:    spec,
-		Cards:   []machine.Card{{Link: link, Wire: machine.Wire{Tap: wire.Tap}}},
-		Dir:     dir,
-		Console: i.console,
-		Notify:  func(machine.Message) {},
+	return i.driven.start(qemu.New(host.This()), machine.Launch{
+		Spec:   spec,
+		Cards:  []machine.Card{{Link: i.link("lab"), Wire: machine.Wire{Tap: wire.Tap}}},
+		Notify: i.stamps.notify,
 	})
-	if err != nil {
-		return err
-	}
-	go func() {
-		if exit := i.running.Wait(); exit.Err != nil {
-			fmt.Fprintf(i.console, "\n%v\n", exit.Err)
-		}
-		close(i.done)
-	}()
-	return nil
 }
 
-func (i *unikernelInstance) Addr() netip.Addr      { return i.place.Addr.Addr() }
-func (i *unikernelInstance) Started() time.Time    { return i.started }
-func (i *unikernelInstance) PID() int              { return i.running.Process().PID }
-func (i *unikernelInstance) Done() <-chan struct{} { return i.done }
-func (i *unikernelInstance) Console() string       { return i.console.String() }
+// Stages are the kernel's stamps, then the program's lines.
+func (i *unikernelInstance) Stages() []Stage {
+	kernel := i.stamps.stages(i.started)
+	return append(kernel, i.driven.Stages()...)
+}
 
 func (i *unikernelInstance) Ready(ctx context.Context) error {
 	return i.lab.Queue(ctx, i.place, serveQueue)
@@ -164,19 +136,6 @@ func (i *unikernelInstance) Facts() (Facts, error) {
 	}
 	cpu, err := argument(i.PID(), "-cpu")
 	return Facts{accel, cpu}, err
-}
-
-// Stop kills the machine and takes its card away.
-func (i *unikernelInstance) Stop(ctx context.Context) error {
-	if err := i.running.Kill(); err != nil {
-		return errors.Join(err, i.tidy(ctx))
-	}
-	<-i.done
-	return i.tidy(ctx)
-}
-
-func (i *unikernelInstance) tidy(ctx context.Context) error {
-	return errors.Join(i.lab.Remove(ctx, i.place), os.RemoveAll(i.dir))
 }
 
 // argument is the value behind a flag on a process's command line.

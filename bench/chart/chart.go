@@ -238,7 +238,9 @@ func (p *Bars) group(b *strings.Builder, g Group, at, room float64, y axis) {
 	}
 }
 
-func open(b *strings.Builder, title string) {
+func open(b *strings.Builder, title string) { openSized(b, title, height) }
+
+func openSized(b *strings.Builder, title string, height float64) {
 	fmt.Fprintf(b, `<svg class="plot" viewBox="0 0 %g %g" role="img" aria-label="%s" xmlns="http://www.w3.org/2000/svg">`, width, height, html.EscapeString(title))
 }
 

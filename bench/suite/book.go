@@ -47,10 +47,17 @@ type Record struct {
 
 // Begin is one start of an instance.
 type Begin struct {
-	Guest   int     // which one, from 0
-	Phase   string  // "fill" or "cold" for the first ones, "replace"
-	Seconds float64 // to the first right answer; 0 where it failed
-	Failure string  `json:",omitempty"`
+	Guest   int         // which one, from 0
+	Phase   string      // "fill" or "cold" for the first ones, "replace"; "stages"
+	Seconds float64     // to the first right answer; 0 where it failed
+	Failure string      `json:",omitempty"`
+	Stages  []StageTime `json:",omitempty"` // of phase "stages", in their order
+}
+
+// StageTime is how long one stage of a start took.
+type StageTime struct {
+	Name    string // of bench.StageNames
+	Seconds float64
 }
 
 // Value is one figure of a footprint.
@@ -65,6 +72,7 @@ type End struct {
 	Saturated   bool   `json:",omitempty"` // less than half was answered, twice
 	Accelerator string `json:",omitempty"` // as the VMM says
 	CPU         string `json:",omitempty"`
+	Scarce      string `json:",omitempty"` // what the host used of what it has, the scarcest first
 }
 
 // Book is the records of a run, on disk as they come.

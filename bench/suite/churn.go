@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"pith/bench"
 )
 
 // Phases of a churn.
@@ -16,6 +18,7 @@ const (
 	phaseFill    = "fill"    // one after the other
 	phaseCold    = "cold"    // all at once
 	phaseReplace = "replace" // one that was killed, among all others
+	phaseStages  = "stages"  // traced, alone; its time counts for the stages only
 )
 
 // guests are the instances beside one another; nil where one is missing.
@@ -35,6 +38,16 @@ func (g guests) stop(ctx context.Context) error {
 // churn starts instances, then kills one at random at each beat and starts
 // another in its place.
 func (s *suite) churn(ctx context.Context, j job) (end End, err error) {
+	clock, err := bench.ReadHostClock()
+	if err != nil {
+		return end, err
+	}
+	defer func() { end.Scarce = scarce(clock) }()
+	for range s.Start.Traced {
+		if err := s.stages(ctx, j); err != nil {
+			return end, err
+		}
+	}
 	all := make(guests, j.Guests)
 	defer func() { err = errors.Join(err, all.stop(ctx)) }()
 	if err := s.fill(ctx, j, all); err != nil {
@@ -46,6 +59,35 @@ func (s *suite) churn(ctx context.Context, j job) (end End, err error) {
 	}
 	end.Accelerator, end.CPU = facts.Accelerator, facts.CPU
 	return end, s.replace(ctx, j, all)
+}
+
+// stages starts one instance alone and keeps the stages of its start.
+func (s *suite) stages(ctx context.Context, j job) error {
+	v, err := s.startShape(ctx, s.Start.Service, j.Machine, 1, bench.Shape{CPUs: s.CPUs, Memory: s.Memory, Trace: true})
+	if ctx.Err() == nil {
+		err = errors.Join(err, s.note(j, 0, phaseStages, v, err))
+	}
+	if v != nil {
+		err = errors.Join(err, v.stop(ctx))
+	}
+	return errors.Join(ctx.Err(), err)
+}
+
+// stages are those of a visit's start, each with what it took itself, in seconds.
+func (v *visit) stages() []StageTime {
+	stager, ok := v.Instance.(bench.Stager)
+	if !ok {
+		return nil
+	}
+	answer := time.Duration(v.first * float64(time.Second))
+	var all []StageTime
+	last := time.Duration(0)
+	for _, stage := range append(stager.Stages(), bench.Stage{Name: bench.StageAnswer, End: answer}) {
+		end := min(max(stage.End, last), answer) // marks are seen a little late
+		all = append(all, StageTime{stage.Name, (end - last).Seconds()})
+		last = end
+	}
+	return all
 }
 
 // fill starts the first instances.
@@ -103,6 +145,9 @@ func (s *suite) note(j job, i int, phase string, v *visit, failure error) error 
 		b.Failure = failure.Error() + "; host: " + spare()
 	} else {
 		b.Seconds = v.first
+		if phase == phaseStages {
+			b.Stages = v.stages()
+		}
 	}
 	return s.book.add(j, Record{Begin: b})
 }
@@ -145,6 +190,19 @@ func (s *suite) replace(ctx context.Context, j job, all guests) error {
 		}
 		s.say("  instance %d doesn't start: %v", i, err)
 	}
+}
+
+// scarce is what the host used since the clock was read, the scarcest first.
+func scarce(clock bench.HostClock) string {
+	shares, err := clock.Scarce()
+	if err != nil {
+		return err.Error()
+	}
+	words := make([]string, len(shares))
+	for i, s := range shares {
+		words[i] = s.String()
+	}
+	return strings.Join(words, ", ")
 }
 
 // spare is what the host has left.

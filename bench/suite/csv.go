@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+
+	"pith/bench"
 )
 
 // Columns of the original report come first, ours after them. The web's
@@ -26,7 +28,9 @@ var (
 	}
 	startColumns = []string{
 		"NBR_OF_GUESTS", "GUEST_STOPPED", "STARTUP_TIME_SECONDS",
-		"MACHINE", "REPEAT", "PHASE", "FAILURE", "HOST_LOAD_AVERAGE", "TIME_RFC3339",
+		"MACHINE", "REPEAT", "PHASE", "FAILURE",
+		"STAGE_VMM_SECONDS", "STAGE_KERNEL_SECONDS", "STAGE_INIT_SECONDS", "STAGE_RUNTIME_SECONDS", "STAGE_MAIN_SECONDS", "STAGE_ANSWER_SECONDS",
+		"HOST_LOAD_AVERAGE", "TIME_RFC3339",
 	}
 	footprintColumns = []string{"MACHINE", "REPEAT", "MEASURE", "UNIT", "VALUE", "HOST_LOAD_AVERAGE", "TIME_RFC3339"}
 )
@@ -115,9 +119,21 @@ func startRow(r *Record) []string {
 	if b.Failure == "" {
 		took = strconv.FormatFloat(b.Seconds, 'f', 6, 64)
 	}
-	return append([]string{
-		strconv.Itoa(r.Guests), strconv.Itoa(b.Guest + 1), took, r.Machine, repeat(r), b.Phase, b.Failure,
-	}, when(r)...)
+	row := []string{strconv.Itoa(r.Guests), strconv.Itoa(b.Guest + 1), took, r.Machine, repeat(r), b.Phase, b.Failure}
+	for _, name := range bench.StageNames {
+		row = append(row, b.stage(name))
+	}
+	return append(row, when(r)...)
+}
+
+// stage is a stage's time in seconds, "" where the start has no such stage.
+func (b *Begin) stage(name string) string {
+	for _, s := range b.Stages {
+		if s.Name == name {
+			return strconv.FormatFloat(s.Seconds, 'f', 6, 64)
+		}
+	}
+	return ""
 }
 
 func footprintRow(r *Record) []string {

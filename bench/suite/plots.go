@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"pith/bench"
 	"pith/bench/chart"
 	"pith/bench/stats"
 )
@@ -41,8 +42,33 @@ func (b *Book) plots() []plot {
 	add("start: how many were how fast (ECDF)", starts.SVG(), len(starts.Series) > 0)
 	among := &chart.Lines{Title: "start among others", X: "instances", Y: "median start, ms", LogY: true, Series: b.startSeries()}
 	add("start: beside how many others", among.SVG(), len(among.Series) > 0)
+	if p := b.stagePlot(); len(p.Bars) > 0 {
+		all = append(all, plot{"start: the stages of one", p.SVG()})
+	}
 	return append(all, b.footprintPlots()...)
 }
+
+// stagePlot has a bar for each kind of machine, of the medians of its stages.
+func (b *Book) stagePlot() *chart.Stacks {
+	p := &chart.Stacks{Title: "stages of a start", X: "ms (medians of traced starts)", Parts: bench.StageNames}
+	t := b.table()
+	for _, machine := range b.machines() {
+		bar := chart.Group{Name: machine}
+		some := false
+		for _, stage := range bench.StageNames {
+			values := present(t.medians(stageQuantity(stage), machine))
+			bar.Values = append(bar.Values, stats.Median(values))
+			some = some || len(values) > 0
+		}
+		if some {
+			p.Bars = append(p.Bars, bar)
+		}
+	}
+	return p
+}
+
+// counts reports whether it is one of the starts whose times are compared.
+func (b *Begin) counts() bool { return b.Failure == "" && b.Phase != phaseStages }
 
 // machines are those that have records, in the order of Kinds.
 func (b *Book) machines() []string {
@@ -89,7 +115,7 @@ func (b *Book) stepSeries(measure string, of func(*Step) float64) []chart.Series
 
 func (b *Book) startSeries() []chart.Series {
 	return b.gather(func(r *Record) (x, y float64, ok bool) {
-		if r.Begin == nil || r.Begin.Failure != "" {
+		if r.Begin == nil || !r.Begin.counts() {
 			return 0, 0, false
 		}
 		return float64(r.Guests), 1000 * r.Begin.Seconds, true
@@ -102,7 +128,7 @@ func (b *Book) startCurves() []chart.Series {
 	for _, machine := range b.machines() {
 		var times []float64
 		for _, r := range b.Records {
-			if r.Machine == machine && r.Begin != nil && r.Begin.Failure == "" {
+			if r.Machine == machine && r.Begin != nil && r.Begin.counts() {
 				times = append(times, 1000*r.Begin.Seconds)
 			}
 		}

@@ -26,7 +26,7 @@ func Default() Config {
 		Web:       Rates{Start: 100, Step: 300, To: 3100, StepTime: 10 * time.Second, Pause: time.Second, Clients: 100},
 		DNS:       Rates{Start: 100, Step: 300, To: 3100, StepTime: 10 * time.Second, Pause: time.Second, Clients: 100},
 		Page:      Page{Size: 256},
-		Start:     Churn{Service: Web, From: 10, To: 40, Step: 10, Pace: time.Second, Time: 30 * time.Second},
+		Start:     Churn{Service: Web, From: 10, To: 40, Step: 10, Pace: time.Second, Time: 30 * time.Second, Traced: 3},
 		Footprint: Rest{Service: Web, Idle: 10 * time.Second, Load: 100, Time: 5 * time.Second, Least: true},
 	}
 }
@@ -41,14 +41,14 @@ func Preset(name string) (Config, error) {
 	case "quick":
 		c.Web = Rates{Start: 300, Step: 600, To: 1500, StepTime: 2 * time.Second, Clients: 50}
 		c.DNS = c.Web
-		c.Start = Churn{Service: Web, From: 3, To: 3, Step: 1, Pace: time.Second, Time: 5 * time.Second}
+		c.Start = Churn{Service: Web, From: 3, To: 3, Step: 1, Pace: time.Second, Time: 5 * time.Second, Traced: 1}
 		c.Footprint = Rest{Service: Web, Idle: 2 * time.Second, Load: 100, Time: 2 * time.Second}
 	case "paper":
 		c.Repeat, c.Memory = 1, 128<<20
 		c.Web = Rates{Start: 100, Step: 100, To: 3000, StepTime: 5 * time.Minute, Pause: 30 * time.Second, Clients: 100}
 		c.DNS = c.Web
 		c.DNS.To = 2700
-		c.Start = Churn{Service: Web, From: 10, To: 140, Step: 10, Pace: 5 * time.Second, Time: 20 * time.Minute}
+		c.Start = Churn{Service: Web, From: 10, To: 140, Step: 10, Pace: 5 * time.Second, Time: 20 * time.Minute, Traced: 3}
 	default:
 		return c, pith.Errorf("--preset %s: there are quick and paper", name)
 	}

@@ -63,6 +63,10 @@ func (b *Book) table() *table {
 	for i := range b.Records {
 		r := &b.Records[i]
 		switch {
+		case r.Begin != nil && r.Begin.Phase == phaseStages:
+			for _, s := range r.Begin.Stages {
+				t.add(stageQuantity(s.Name), r.Machine, r.Repeat, 1000*s.Seconds)
+			}
 		case r.Begin != nil && r.Begin.Failure == "":
 			name := fmt.Sprintf("start, %d instances, %s", r.Guests, r.Begin.Phase)
 			t.add(Quantity{Name: name, Unit: "ms"}, r.Machine, r.Repeat, 1000*r.Begin.Seconds)
@@ -72,6 +76,8 @@ func (b *Book) table() *table {
 	}
 	return t
 }
+
+func stageQuantity(stage string) Quantity { return Quantity{Name: "start, stage " + stage, Unit: "ms"} }
 
 // sustained is the highest rate up to which 99 of 100 were answered.
 func (b *Book) sustained(t *table, measure string) {

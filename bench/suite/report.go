@@ -52,6 +52,7 @@ func (b *Book) WriteReport() (string, error) {
 		"Plots":      b.plots(),
 		"Ratios":     b.ratios(),
 		"Failures":   b.failures(),
+		"Scarce":     b.scarce(),
 		"Unfinished": b.unfinished(),
 		"Files":      append(files, recordsFile, aboutFile),
 	})
@@ -139,6 +140,18 @@ func (b *Book) failures() []string {
 		}
 	}
 	return failures
+}
+
+// scarce is what the host had least of in each job that looked for it.
+func (b *Book) scarce() []string {
+	var all []string
+	for i := range b.Records {
+		if r := &b.Records[i]; r.End != nil && r.End.Scarce != "" {
+			all = append(all, fmt.Sprintf("%v: %s", r.job(), r.End.Scarce))
+		}
+	}
+	slices.Sort(all)
+	return all
 }
 
 // unfinished is how many jobs are still to do.

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"pith"
+	"pith/bench"
 	"pith/bench/load"
 )
 
@@ -62,7 +63,8 @@ func measured(t *testing.T, slow float64) *Book {
 					add(j, Record{Begin: &Begin{Guest: guest, Phase: phaseFill, Seconds: took}})
 				}
 				add(j, Record{Begin: &Begin{Guest: 3, Phase: phaseReplace, Failure: "it doesn't start"}})
-				add(j, Record{End: &End{Failure: "it </pre> doesn't start"}})
+				add(j, Record{Begin: &Begin{Phase: phaseStages, Seconds: 1, Stages: []StageTime{{bench.StageVMM, 0.25}, {bench.StageMain, 0.5}, {bench.StageAnswer, 0.25}}}})
+				add(j, Record{End: &End{Failure: "it </pre> doesn't start", Scarce: "memory 99 %, CPU 5 %"}})
 			}
 			j := job{Footprint, machine, repeat, 0}
 			add(j, Record{Value: &Value{"shipped", "MB", 10 + float64(m)}})
@@ -116,7 +118,7 @@ func TestReport(t *testing.T) {
 	page := string(text)
 	for _, want := range []string{
 		"pith bench web --out &#39;a folder&#39;", "host: &lt;a test&gt;", "accelerator tcg", "it &lt;/pre&gt; doesn",
-		"web: latency, 99th percentile", "ECDF", "footprint, MiB", "web at 200/s, p50, ms", "<b>× 2.00</b> <small>(2.00–2.00)</small>",
+		"web: latency, 99th percentile", "ECDF", "the stages of one", "memory 99 %, CPU 5 %", "footprint, MiB", "web at 200/s, p50, ms", "<b>× 2.00</b> <small>(2.00–2.00)</small>",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %q in the report", want)
@@ -252,9 +254,10 @@ document.title = ["plots", plots, "lines", lines, "bars", bars, "outside", outsi
 	if title == nil {
 		t.Fatalf("chromium shows no page:\n%.2000s", out)
 	}
-	// Three plots each of web and dns and two of starts with two lines each; two
-	// of footprints: one and one group of two bars.
-	if got, want := string(title[1]), "plots 10 lines 16 bars 4 outside 0 blank 0"; got != want {
+	// Three plots each of web and dns and two of starts with two lines each; one of
+	// stages with two bars of three parts; two of footprints: one and one group of
+	// two bars.
+	if got, want := string(title[1]), "plots 11 lines 16 bars 10 outside 0 blank 0"; got != want {
 		t.Errorf("the browser drew %q, want %q", got, want)
 	}
 }

@@ -97,6 +97,7 @@ type Churn struct {
 	Pace           time.Duration
 	Time           time.Duration // of replacing, for each number of instances
 	Cold           bool          // the first ones are started all at once
+	Traced         int           // how many starts are looked at by their stages
 }
 
 // Rest is how the footprint is looked at.
@@ -183,6 +184,8 @@ func (c Churn) check() error {
 		return pith.Errorf("--from %d --to %d --step %d: it goes up from 1 or more", c.From, c.To, c.Step)
 	case c.To > lab.Places-1:
 		return pith.Errorf("--to %d: the lab's network has room for %d instances", c.To, lab.Places-1)
+	case c.Traced < 0 || c.Traced > 100:
+		return pith.Errorf("--traced %d: 0 to 100 starts can be traced", c.Traced)
 	case c.Pace <= 0 || c.Time <= 0:
 		return pith.Errorf("--pace %v --time %v: both must be more than nothing", c.Pace, c.Time)
 	}
@@ -249,7 +252,7 @@ func (c *Config) length(j job) time.Duration {
 	case DNS:
 		return start + c.DNS.length()
 	case Start:
-		return c.Start.Time + time.Duration(j.Guests)*time.Second
+		return c.Start.Time + time.Duration(j.Guests+c.Start.Traced)*time.Second
 	default:
 		length := 2*start + c.Footprint.Idle + c.Footprint.Time
 		if c.Footprint.Least && (j.Machine == Unikernel || j.Machine == LinuxVM) {

@@ -71,11 +71,15 @@ type visit struct {
 // start starts an instance of a service and waits until it answers. The visit's
 // context ends with the instance.
 func (s *suite) start(ctx context.Context, service, kind string, clients int) (*visit, error) {
+	return s.startShape(ctx, service, kind, clients, bench.Shape{CPUs: s.CPUs, Memory: s.Memory})
+}
+
+func (s *suite) startShape(ctx context.Context, service, kind string, clients int, shape bench.Shape) (*visit, error) {
 	t, err := s.target(ctx, service, kind)
 	if err != nil {
 		return nil, err
 	}
-	inst, err := t.Start(ctx, s.lab, bench.Shape{CPUs: s.CPUs, Memory: s.Memory})
+	inst, err := t.Start(ctx, s.lab, shape)
 	if err != nil {
 		return nil, err
 	}

@@ -132,6 +132,7 @@ its place. A start is over when the service has given its first right answer.`,
 	c.Flags().DurationVar(&s.Time, "time", s.Time, "how long, for each number")
 	c.Flags().StringVar(&s.Service, "service", s.Service, "web or dns")
 	c.Flags().BoolVar(&s.Cold, "cold", false, "start the first ones all at once")
+	c.Flags().IntVar(&s.Traced, "traced", s.Traced, "starts whose stages are looked at, before")
 	return a.measurement(c, f)
 }
 

@@ -42,6 +42,7 @@ type Options struct {
 	Disk    string       // file of a raw disk with ext4, mounted at /data; "" is none
 	Kernel  []string     // further words of the kernel command line
 	Console io.Writer    // what the guest prints; nil drops it
+	Trace   bool         // init prints when it begins, by the guest's counter, and when it ends
 }
 
 func (o *Options) fill() {
@@ -89,6 +90,9 @@ var tuning = []string{
 // tsc is the rate of the time-stamp counter in kHz; 0 leaves it to the guest.
 func (o *Options) commandLine(tsc int64) (string, error) {
 	words := append([]string{}, tuning...)
+	if o.Trace {
+		words = append(words, "PITH_TRACE="+strconv.FormatInt(tsc, 10))
+	}
 	if tsc > 0 {
 		words = append(words, "tsc_early_khz="+strconv.FormatInt(tsc, 10))
 	}

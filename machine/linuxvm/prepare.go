@@ -22,7 +22,7 @@ import (
 	"pith/machine"
 )
 
-//go:embed init/*.go
+//go:embed init/*.go init/*.s
 var initSource embed.FS
 
 // initModule is the go.mod that the init is built with: it needs nothing but
@@ -223,7 +223,7 @@ func (b *Build) init(ctx context.Context) ([]byte, error) {
 
 // writeInit puts the init's source into dir and returns all of it together.
 func writeInit(dir string) ([]byte, error) {
-	files, err := fs.Glob(initSource, "init/*.go")
+	files, err := fs.Glob(initSource, "init/*.*")
 	if err != nil {
 		return nil, err
 	}

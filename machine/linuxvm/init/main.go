@@ -19,9 +19,11 @@ import (
 const program = "/app"
 
 func main() {
+	begin := readTSC()
 	mount("devtmpfs", "/dev")
 	mount("proc", "/proc")
 	mount("sysfs", "/sys")
+	stampInit(begin)
 	loadModules("/modules")
 	configure("lo", "127.0.0.1/8", "")
 	if text, err := os.ReadFile(specFile); err == nil {
@@ -33,6 +35,7 @@ func main() {
 	if at := os.Getenv("PITH_DISK"); at != "" {
 		die("mount of "+at, syscall.Mount("/dev/vda", at, "ext4", 0, ""))
 	}
+	stamp("program")
 	args := append([]string{program}, os.Args[1:]...)
 	die("start of "+program, syscall.Exec(program, args, environment()))
 }
