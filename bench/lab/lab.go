@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -19,6 +20,9 @@ var (
 )
 
 const bridge = "pithlab0"
+
+// Device is the lab's own interface: what goes out there reaches the machines.
+const Device = bridge
 
 // hostMAC is the bridge's. Without one of its own it would take a machine's, and
 // another one when that machine goes, and forget all neighbours each time.
@@ -145,6 +149,12 @@ func (l *Lab) free(p Place) {
 	delete(l.used, p.Addr.Addr().As4()[3])
 }
 
+// HardwareAddr is the hardware address of a place that has an address of the
+// lab's.
+func (l *Lab) HardwareAddr(addr netip.Addr) (net.HardwareAddr, error) {
+	return net.ParseMAC(mac(addr.As4()[3]))
+}
+
 // Queue sets how many frames wait in a place's tap device for the machine.
 func (l *Lab) Queue(ctx context.Context, p Place, frames int) error {
 	return ip(ctx, fmt.Sprintf("link set %s txqueuelen %d", p.Link, frames))
@@ -173,11 +183,14 @@ func (l *Lab) place(kind string) (Place, error) {
 	return Place{
 		Link:    fmt.Sprintf("pith%s%d", kind, l.last),
 		Bridge:  bridge,
-		MAC:     fmt.Sprintf("52:54:00:12:34:%02x", l.last),
+		MAC:     mac(l.last),
 		Addr:    netip.PrefixFrom(netip.AddrFrom4(b), subnet.Bits()),
 		Gateway: host,
 	}, nil
 }
+
+// mac is the hardware address that goes with an address's last octet.
+func mac(last uint8) string { return fmt.Sprintf("52:54:00:12:34:%02x", last) }
 
 // neighbour tells the loads' side the machine's hardware address: asking for it
 // before the machine is up would cost a second's pause (the ARP retry).

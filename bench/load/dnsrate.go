@@ -39,7 +39,7 @@ func (d DNS) Rate(ctx context.Context, rate float64, length time.Duration) (Outc
 	go watch.guard(running, giveUp)
 	go func() {
 		n := 0
-		pace(running, rate, end, func(due time.Time) {
+		Pace(running, rate, end, func(due time.Time) {
 			watch.due.Add(1)
 			clients[n%len(clients)].send(n%len(d.Questions), due)
 			n++

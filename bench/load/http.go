@@ -129,7 +129,7 @@ func HTTPOpen(ctx context.Context, to netip.AddrPort, path string, conns int, ra
 	tallies := make([]tally, conns+1)
 	go func() {
 		defer close(due)
-		pace(ctx, rate, w.to, func(at time.Time) {
+		Pace(ctx, rate, w.to, func(at time.Time) {
 			select {
 			case due <- at:
 			default: // no connection is free
@@ -189,9 +189,9 @@ func openGet(ctx context.Context, c *client, to netip.AddrPort, path string, dea
 	return c, nil
 }
 
-// pace calls send at a fixed rate (per second) until end, in bursts of what is
+// Pace calls send at a fixed rate (per second) until end, in bursts of what is
 // due each millisecond.
-func pace(ctx context.Context, rate float64, end time.Time, send func(due time.Time)) {
+func Pace(ctx context.Context, rate float64, end time.Time, send func(due time.Time)) {
 	begin := time.Now()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()

@@ -19,6 +19,9 @@ type Question struct {
 	want map[string]string // record → what the user knows it as; empty: no such record
 }
 
+// Wire is the query as it is sent, its ID zero.
+func (q Question) Wire() []byte { return q.wire }
+
 // maxAliases is how many aliases one answer may follow.
 const maxAliases = 8
 

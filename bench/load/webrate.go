@@ -42,7 +42,7 @@ func (w Web) Rate(ctx context.Context, rate float64, length time.Duration) (Outc
 	queue := make(chan time.Time, int(rate*length.Seconds())+1)
 	go func() {
 		defer close(queue)
-		pace(running, rate, end, func(due time.Time) {
+		Pace(running, rate, end, func(due time.Time) {
 			watch.due.Add(1)
 			queue <- due
 		})
