@@ -39,7 +39,8 @@ type Series struct {
 // Lines is a plot of lines.
 type Lines struct {
 	Title, X, Y string
-	LogX, LogY  bool // values of 0 or less are left out
+	LogX, LogY  bool    // values of 0 or less are left out
+	Mark        float64 // a place on the X axis where a line goes up; 0 is none
 	Series      []Series
 }
 
@@ -144,6 +145,9 @@ func (l *Lines) SVG() template.HTML {
 	for _, v := range x.ticks() {
 		fmt.Fprintf(&b, `<line class="grid" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/>`, x.at(v), x.at(v), top, height-below)
 		text(&b, x.at(v), height-below+16, "middle", number(v))
+	}
+	if l.Mark > 0 && l.Mark >= x.from && l.Mark <= x.to {
+		fmt.Fprintf(&b, `<line class="mark" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/>`, x.at(l.Mark), x.at(l.Mark), top, height-below)
 	}
 	levels(&b, y)
 	text(&b, (left+width-right)/2, height-12, "middle", l.X)

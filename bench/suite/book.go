@@ -35,14 +35,16 @@ type About struct {
 // pointers is set.
 type Record struct {
 	Measure, Machine string
-	Repeat           int `json:",omitempty"` // from 0
-	Guests           int `json:",omitempty"` // instances beside one another, of a start
+	Repeat           int    `json:",omitempty"` // from 0
+	Guests           int    `json:",omitempty"` // instances beside one another, of a start
+	Part             string `json:",omitempty"` // of the measure
 	At               time.Time
-	HostLoad         float64 // load average of the last minute
-	Step             *Step   `json:",omitempty"`
-	Begin            *Begin  `json:",omitempty"`
-	Value            *Value  `json:",omitempty"`
-	End              *End    `json:",omitempty"`
+	HostLoad         float64      // load average of the last minute
+	Step             *Step        `json:",omitempty"`
+	Begin            *Begin       `json:",omitempty"`
+	Value            *Value       `json:",omitempty"`
+	Flood            *FloodResult `json:",omitempty"`
+	End              *End         `json:",omitempty"`
 }
 
 // Begin is one start of an instance.
@@ -186,7 +188,7 @@ func (b *Book) Close() error { return b.file.Close() }
 
 // add keeps a record of a job.
 func (b *Book) add(j job, r Record) error {
-	r.Measure, r.Machine, r.Repeat, r.Guests = j.Measure, j.Machine, j.Repeat, j.Guests
+	r.Measure, r.Machine, r.Repeat, r.Guests, r.Part = j.Measure, j.Machine, j.Repeat, j.Guests, j.Part
 	r.At, r.HostLoad = time.Now().UTC().Truncate(time.Millisecond), bench.HostLoad()
 	line, err := json.Marshal(r)
 	if err != nil {
@@ -199,7 +201,7 @@ func (b *Book) add(j job, r Record) error {
 	return nil
 }
 
-func (r *Record) job() job { return job{r.Measure, r.Machine, r.Repeat, r.Guests} }
+func (r *Record) job() job { return job{r.Measure, r.Machine, r.Repeat, r.Guests, r.Part} }
 
 // has reports whether a job was done to its end.
 func (b *Book) has(j job) bool {
@@ -211,11 +213,24 @@ func (b *Book) has(j job) bool {
 	return false
 }
 
+// Failed is how many parts of the run ended by a failure, of all that were done.
+func (b *Book) Failed() (failed, all int) {
+	for i := range b.Records {
+		if end := b.Records[i].End; end != nil {
+			all++
+			if end.Failure != "" {
+				failed++
+			}
+		}
+	}
+	return failed, all
+}
+
 // failedBelow reports whether the job failed with fewer instances.
 func (b *Book) failedBelow(j job) bool {
 	for i := range b.Records {
 		r := &b.Records[i]
-		if r.End != nil && r.End.Failure != "" && r.Guests < j.Guests && r.job() == (job{j.Measure, j.Machine, j.Repeat, r.Guests}) {
+		if r.End != nil && r.End.Failure != "" && r.Guests < j.Guests && r.job() == (job{Measure: j.Measure, Machine: j.Machine, Repeat: j.Repeat, Guests: r.Guests}) {
 			return true
 		}
 	}

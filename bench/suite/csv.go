@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"pith/bench"
@@ -32,6 +33,12 @@ var (
 		"STAGE_VMM_SECONDS", "STAGE_KERNEL_SECONDS", "STAGE_INIT_SECONDS", "STAGE_RUNTIME_SECONDS", "STAGE_MAIN_SECONDS", "STAGE_ANSWER_SECONDS",
 		"HOST_LOAD_AVERAGE", "TIME_RFC3339",
 	}
+	floodColumns = []string{
+		"MACHINE", "REPEAT", "SERVICE", "ATTACK", "CAPACITY_PER_SECOND", "ATTACK_OFFERED_PER_SECOND", "ATTACK_SENT", "ATTACK_SECONDS",
+		"BEFORE_ASKED", "BEFORE_ANSWERED", "BEFORE_P50_MILLISECONDS", "BEFORE_P99_MILLISECONDS",
+		"DURING_ASKED", "DURING_ANSWERED", "DURING_P50_MILLISECONDS", "DURING_P99_MILLISECONDS", "DURING_MAX_MILLISECONDS",
+		"LASTED_SECONDS", "RECOVERED_AFTER_SECONDS", "MACHINE_ENDED", "FIRST_ERROR", "HOST_LOAD_AVERAGE", "TIME_RFC3339",
+	}
 	footprintColumns = []string{"MACHINE", "REPEAT", "MEASURE", "UNIT", "VALUE", "HOST_LOAD_AVERAGE", "TIME_RFC3339"}
 )
 
@@ -46,6 +53,7 @@ func (b *Book) WriteCSV() (files []string, err error) {
 		{DNS, dnsColumns, dnsRow},
 		{Start, startColumns, startRow},
 		{Footprint, footprintColumns, footprintRow},
+		{Flood, floodColumns, floodRow},
 	} {
 		rows := [][]string{kind.columns}
 		for i := range b.Records {
@@ -134,6 +142,21 @@ func (b *Begin) stage(name string) string {
 		}
 	}
 	return ""
+}
+
+func floodRow(r *Record) []string {
+	f := r.Flood
+	service, attack, _ := strings.Cut(r.Part, " ")
+	recovered := ""
+	if f.Recovered >= 0 {
+		recovered = rounded(f.Recovered)
+	}
+	return append([]string{
+		r.Machine, repeat(r), service, attack, rounded(f.Capacity), rounded(f.Offered), whole(f.Sent), rounded(f.Seconds),
+		strconv.Itoa(f.Before.Asked), strconv.Itoa(f.Before.Answered), rounded(f.Before.P50), rounded(f.Before.P99),
+		strconv.Itoa(f.During.Asked), strconv.Itoa(f.During.Answered), rounded(f.During.P50), rounded(f.During.P99), rounded(f.During.Max),
+		rounded(f.Lasted), recovered, strconv.FormatBool(f.Ended), f.During.FirstError,
+	}, when(r)...)
 }
 
 func footprintRow(r *Record) []string {

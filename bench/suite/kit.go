@@ -44,6 +44,10 @@ func (c *Config) Services() []string {
 			need[c.Start.Service] = true
 		case Footprint:
 			need[c.Footprint.Service] = true
+		case Flood:
+			for _, name := range c.Flood.Services {
+				need[name] = true
+			}
 		default:
 			need[m] = true
 		}
@@ -233,6 +237,8 @@ type client interface {
 	// First waits for the first right answer and tells when it came.
 	First(ctx context.Context) (time.Time, error)
 	Rate(ctx context.Context, rate float64, length time.Duration) (load.Outcome, error)
+	// Once asks once, as a client of its own; an answer that isn't right is an error.
+	Once(ctx context.Context) error
 }
 
 type webClient struct{ load.Web }

@@ -1,13 +1,16 @@
 package suite
 
 import (
+	"cmp"
 	"fmt"
 	"html/template"
 	"math"
 	"slices"
+	"strings"
 
 	"pith/bench"
 	"pith/bench/chart"
+	"pith/bench/load"
 	"pith/bench/stats"
 )
 
@@ -45,7 +48,88 @@ func (b *Book) plots() []plot {
 	if p := b.stagePlot(); len(p.Bars) > 0 {
 		all = append(all, plot{"start: the stages of one", p.SVG()})
 	}
+	all = append(all, b.floodPlots()...)
 	return append(all, b.footprintPlots()...)
+}
+
+// floodPlots are what honest clients got, over the time of each attack.
+func (b *Book) floodPlots() []plot {
+	var all []plot
+	for _, part := range b.parts(Flood) {
+		p := &chart.Lines{Title: part, X: "s since the attack began", Y: "ms", LogY: true, Series: b.siege(part), Mark: b.attackEnd(part)}
+		if len(p.Series) > 0 {
+			all = append(all, plot{"flood: " + part + ": honest clients' slowest answer in each half second", p.SVG()})
+		}
+	}
+	if p := b.floodShares(); len(p.Groups) > 0 {
+		all = append(all, plot{"flood: honest clients' requests that were answered meanwhile, %", p.SVG()})
+	}
+	return all
+}
+
+// parts are the parts of a measure that have records, in the order of the plan.
+func (b *Book) parts(measure string) []string {
+	var parts []string
+	for _, j := range b.About.Config.jobs(measure, "", 0) {
+		if slices.ContainsFunc(b.Records, func(r Record) bool { return r.Measure == measure && r.Part == j.Part && r.End == nil }) {
+			parts = append(parts, j.Part)
+		}
+	}
+	return parts
+}
+
+// siege has a line for each machine: of the repeats' medians of the slowest
+// answer in each half second. What was not answered is as slow as the patience.
+func (b *Book) siege(part string) []chart.Series {
+	const width = 0.5 // s
+	var all []chart.Series
+	for _, machine := range b.machines() {
+		slots := map[float64][]float64{}
+		for _, r := range b.Records {
+			if r.Flood == nil || r.Part != part || r.Machine != machine {
+				continue
+			}
+			slowest := map[float64]float64{}
+			for _, s := range r.Flood.Samples {
+				at := width * (math.Floor((s.Due-r.Flood.Begin).Seconds()/width) + 0.5)
+				took := s.Took
+				if s.Err != "" {
+					took = load.ProbePatience
+				}
+				slowest[at] = max(slowest[at], took.Seconds()*1000)
+			}
+			for at, ms := range slowest {
+				slots[at] = append(slots[at], ms)
+			}
+		}
+		if s := medians(machine, slots); len(s.Points) > 0 {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// attackEnd is when a part's attacks ended, from their begin, in seconds.
+func (b *Book) attackEnd(part string) float64 {
+	for _, r := range b.Records {
+		if r.Flood != nil && r.Part == part {
+			return r.Flood.Seconds
+		}
+	}
+	return 0
+}
+
+func (b *Book) floodShares() *chart.Bars {
+	t, machines := b.table(), b.machines()
+	p := &chart.Bars{Title: "honest clients' requests that were answered", Y: "%", Names: machines}
+	for _, part := range b.parts(Flood) {
+		g := chart.Group{Name: strings.ReplaceAll(part, " ", ", ")}
+		for _, machine := range machines {
+			g.Values = append(g.Values, stats.Median(present(t.medians(Quantity{part + ", honest clients' requests answered", "%", true}, machine))))
+		}
+		p.Groups = append(p.Groups, g)
+	}
+	return p
 }
 
 // stagePlot has a bar for each kind of machine, of the medians of its stages.
@@ -91,17 +175,22 @@ func (b *Book) gather(each func(r *Record) (x, y float64, ok bool)) []chart.Seri
 				at[x] = append(at[x], y)
 			}
 		}
-		s := chart.Series{Name: machine}
-		for x, values := range at {
-			low, high := stats.Range(values)
-			s.Points = append(s.Points, chart.Point{X: x, Y: stats.Median(values), Low: low, High: high})
-		}
-		slices.SortFunc(s.Points, func(a, b chart.Point) int { return int(math.Copysign(1, a.X-b.X)) })
-		if len(s.Points) > 0 {
+		if s := medians(machine, at); len(s.Points) > 0 {
 			all = append(all, s)
 		}
 	}
 	return all
+}
+
+// medians is a line through the medians of the values at each x, with their ranges.
+func medians(name string, at map[float64][]float64) chart.Series {
+	s := chart.Series{Name: name}
+	for x, values := range at {
+		low, high := stats.Range(values)
+		s.Points = append(s.Points, chart.Point{X: x, Y: stats.Median(values), Low: low, High: high})
+	}
+	slices.SortFunc(s.Points, func(a, b chart.Point) int { return cmp.Compare(a.X, b.X) })
+	return s
 }
 
 func (b *Book) stepSeries(measure string, of func(*Step) float64) []chart.Series {

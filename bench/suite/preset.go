@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"pith"
+	"pith/bench/flood"
 	"pith/machine/container"
 	"pith/machine/host"
 )
@@ -28,6 +29,10 @@ func Default() Config {
 		Page:      Page{Size: 256},
 		Start:     Churn{Service: Web, From: 10, To: 40, Step: 10, Pace: time.Second, Time: 30 * time.Second, Traced: 3},
 		Footprint: Rest{Service: Web, Idle: 10 * time.Second, Load: 100, Time: 5 * time.Second, Least: true},
+		Flood: Floods{
+			Services: []string{Web, DNS}, Attacks: flood.Names(), Calm: 2 * time.Second, Length: 10 * time.Second, Recovery: 20 * time.Second,
+			Probe: 20, Times: 10, MostRate: 50_000, Rate: 2000, Conns: 500,
+		},
 	}
 }
 
@@ -36,13 +41,15 @@ func Default() Config {
 // takes more than a day.
 func Preset(name string) (Config, error) {
 	c := Default()
-	c.Measures = []string{Web, DNS, Start, Footprint}
+	c.Measures = []string{Web, DNS, Start, Footprint, Flood}
 	switch name {
 	case "quick":
 		c.Web = Rates{Start: 300, Step: 600, To: 1500, StepTime: 2 * time.Second, Clients: 50}
 		c.DNS = c.Web
 		c.Start = Churn{Service: Web, From: 3, To: 3, Step: 1, Pace: time.Second, Time: 5 * time.Second, Traced: 1}
 		c.Footprint = Rest{Service: Web, Idle: 2 * time.Second, Load: 100, Time: 2 * time.Second}
+		c.Flood.Services, c.Flood.Attacks, c.Flood.Repeat = []string{Web}, []string{"overload", "slow", "malformed"}, 1
+		c.Flood.Calm, c.Flood.Length, c.Flood.Recovery = time.Second, 2*time.Second, 3*time.Second
 	case "paper":
 		c.Repeat, c.Memory = 1, 128<<20
 		c.Web = Rates{Start: 100, Step: 100, To: 3000, StepTime: 5 * time.Minute, Pause: 30 * time.Second, Clients: 100}

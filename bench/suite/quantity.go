@@ -70,11 +70,25 @@ func (b *Book) table() *table {
 		case r.Begin != nil && r.Begin.Failure == "":
 			name := fmt.Sprintf("start, %d instances, %s", r.Guests, r.Begin.Phase)
 			t.add(Quantity{Name: name, Unit: "ms"}, r.Machine, r.Repeat, 1000*r.Begin.Seconds)
+		case r.Flood != nil:
+			b.floodQuantities(t, r)
 		case r.Value != nil:
 			t.add(Quantity{Name: r.Value.Name, Unit: r.Value.Unit}, r.Machine, r.Repeat, r.Value.Number)
 		}
 	}
 	return t
+}
+
+func (b *Book) floodQuantities(t *table, r *Record) {
+	name := r.Part + ", honest clients' "
+	t.add(Quantity{name + "requests answered", "%", true}, r.Machine, r.Repeat, r.Flood.During.Share())
+	if r.Flood.During.Answered > 0 {
+		t.add(Quantity{name + "p99", "ms", false}, r.Machine, r.Repeat, r.Flood.During.P99)
+	}
+	t.add(Quantity{r.Part + ", how long it served", "s", true}, r.Machine, r.Repeat, r.Flood.Lasted)
+	if r.Flood.Recovered >= 0 {
+		t.add(Quantity{r.Part + ", recovered after", "s", false}, r.Machine, r.Repeat, r.Flood.Recovered)
+	}
 }
 
 func stageQuantity(stage string) Quantity { return Quantity{Name: "start, stage " + stage, Unit: "ms"} }

@@ -90,6 +90,9 @@ func (b *Book) settings() []string {
 			lines = append(lines, fmt.Sprintf("dns: %v; UDP", c.DNS))
 		case Start:
 			lines = append(lines, fmt.Sprintf("start: %d to %d instances of %s by %d, one replaced every %v for %v", c.Start.From, c.Start.To, c.Start.Service, c.Start.Step, c.Start.Pace, c.Start.Time))
+		case Flood:
+			lines = append(lines, fmt.Sprintf("flood: %v; attacks %s for %v, by up to %d connections; an overload offers %g times what the service answers, the others %g/s; honest clients ask %g times a second, and wait for 2 s at most",
+				c.Flood.Services, strings.Join(c.Flood.Attacks, ", "), c.Flood.Length, c.Flood.Conns, c.Flood.Times, c.Flood.Rate, c.Flood.Probe))
 		case Footprint:
 			lines = append(lines, fmt.Sprintf("footprint: %s, idle for %v, then %g requests/s for %v", c.Footprint.Service, c.Footprint.Idle, c.Footprint.Load, c.Footprint.Time))
 		}
@@ -135,6 +138,8 @@ func (b *Book) failures() []string {
 			failures = append(failures, fmt.Sprintf("%v: %s", r.job(), r.End.Failure))
 		case r.End != nil && r.End.Saturated:
 			failures = append(failures, fmt.Sprintf("%v: less than half was answered twice, so the load grew no more", r.job()))
+		case r.Flood != nil && (r.Flood.Ended || r.Flood.Recovered < 0 || r.Flood.Lasted < r.Flood.Seconds):
+			failures = append(failures, fmt.Sprintf("%v: it served honest clients for %.1f of %.1f s; %s", r.job(), r.Flood.Lasted, r.Flood.Seconds, r.Flood.recovery()))
 		case r.Step != nil && r.Step.FirstWrong != "":
 			failures = append(failures, fmt.Sprintf("%v: %d wrong answers at %g/s, the first: %s", r.job(), r.Step.Wrong, r.Step.Offered, r.Step.FirstWrong))
 		}

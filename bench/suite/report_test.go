@@ -23,7 +23,7 @@ import (
 func measured(t *testing.T, slow float64) *Book {
 	t.Helper()
 	c := testConfig()
-	c.Measures, c.Repeat = []string{Web, DNS, Start, Footprint}, 6
+	c.Measures, c.Repeat = []string{Web, DNS, Start, Footprint, Flood}, 6
 	book, err := Create(filepath.Join(t.TempDir(), "run"), About{Config: c, Begun: time.Now(), Host: []string{"host: <a test>"}})
 	if err != nil {
 		t.Fatal(err)
@@ -38,7 +38,7 @@ func measured(t *testing.T, slow float64) *Book {
 	for repeat := range c.Repeat {
 		for m, machine := range c.Machines {
 			for _, measure := range []string{Web, DNS} {
-				j := job{measure, machine, repeat, 0}
+				j := job{Measure: measure, Machine: machine, Repeat: repeat}
 				for run, rate := range []float64{100, 200, 300} {
 					o, err := client.Rate(t.Context(), rate, time.Second)
 					if err != nil {
@@ -54,7 +54,7 @@ func measured(t *testing.T, slow float64) *Book {
 				add(j, Record{End: &End{Accelerator: "tcg", CPU: "qemu64"}})
 			}
 			for _, guests := range []int{10, 20} {
-				j := job{Start, machine, repeat, guests}
+				j := job{Measure: Start, Machine: machine, Repeat: repeat, Guests: guests}
 				for guest := range guests {
 					took := 0.1 + 0.01*float64(guest+repeat)
 					if machine == Unikernel {
@@ -66,7 +66,14 @@ func measured(t *testing.T, slow float64) *Book {
 				add(j, Record{Begin: &Begin{Phase: phaseStages, Seconds: 1, Stages: []StageTime{{bench.StageVMM, 0.25}, {bench.StageMain, 0.5}, {bench.StageAnswer, 0.25}}}})
 				add(j, Record{End: &End{Failure: "it </pre> doesn't start", Scarce: "memory 99 %, CPU 5 %"}})
 			}
-			j := job{Footprint, machine, repeat, 0}
+			siege := &FloodResult{Begin: 2 * time.Second, End: 6 * time.Second, step: 50 * time.Millisecond}
+			siege.judge(samples(func(due time.Duration) (time.Duration, string) {
+				return time.Millisecond * time.Duration(1+m+repeat), ""
+			}), 9*time.Second)
+			j := job{Measure: Flood, Machine: machine, Repeat: repeat, Part: "web slow"}
+			add(j, Record{Flood: siege})
+			add(j, Record{End: &End{}})
+			j = job{Measure: Footprint, Machine: machine, Repeat: repeat}
 			add(j, Record{Value: &Value{"shipped", "MB", 10 + float64(m)}})
 			add(j, Record{Value: &Value{"host's memory, idle", "MiB", 50}})
 			add(j, Record{End: &End{}})
@@ -78,13 +85,14 @@ func measured(t *testing.T, slow float64) *Book {
 func TestCSV(t *testing.T) {
 	book := measured(t, 1)
 	files, err := book.WriteCSV()
-	if err != nil || len(files) != 4 {
+	if err != nil || len(files) != 5 {
 		t.Fatalf("files %v, error %v", files, err)
 	}
 	first := map[string]string{
 		Web:       "TEST_RUN QUERIES_SENT QUERIES_PER_SECOND AVG_LATENCY_MILLISECONDS MAX_LATENCY_MILLISECONDS LATENCY_STD_DEV_PERCENT | 1 100 100.000 1.500 1.500 0.000",
 		DNS:       "TEST_RUN QUERIES_SENT QUERIES_COMPLETED QUERIES_LOST QUERIES_PER_SECOND AVG_LATENCY_SECONDS MIN_LATENCY_SECONDS MAX_LATENCY_SECONDS LATENCY_STD_DEV_SECONDS | 1 100 100 0 100.000 0.001500 0.001500 0.001500 0.000000",
 		Start:     "NBR_OF_GUESTS GUEST_STOPPED STARTUP_TIME_SECONDS | 10 1 0.100000",
+		Flood:     "MACHINE REPEAT SERVICE ATTACK CAPACITY_PER_SECOND ATTACK_OFFERED_PER_SECOND ATTACK_SENT ATTACK_SECONDS | unikernel 1 web slow 0.000 0.000 0 4.000",
 		Footprint: "MACHINE REPEAT MEASURE UNIT VALUE | unikernel 1 shipped MB 10",
 	}
 	for _, file := range files {
@@ -118,7 +126,7 @@ func TestReport(t *testing.T) {
 	page := string(text)
 	for _, want := range []string{
 		"pith bench web --out &#39;a folder&#39;", "host: &lt;a test&gt;", "accelerator tcg", "it &lt;/pre&gt; doesn",
-		"web: latency, 99th percentile", "ECDF", "the stages of one", "memory 99 %, CPU 5 %", "footprint, MiB", "web at 200/s, p50, ms", "<b>× 2.00</b> <small>(2.00–2.00)</small>",
+		"web: latency, 99th percentile", "ECDF", "the stages of one", "memory 99 %, CPU 5 %", "footprint, MiB", "flood: web slow: honest", "web at 200/s, p50, ms", "<b>× 2.00</b> <small>(2.00–2.00)</small>",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %q in the report", want)
@@ -256,8 +264,8 @@ document.title = ["plots", plots, "lines", lines, "bars", bars, "outside", outsi
 	}
 	// Three plots each of web and dns and two of starts with two lines each; one of
 	// stages with two bars of three parts; two of footprints: one and one group of
-	// two bars.
-	if got, want := string(title[1]), "plots 11 lines 16 bars 10 outside 0 blank 0"; got != want {
+	// two bars; of the flood one with two lines, one of a group of two bars.
+	if got, want := string(title[1]), "plots 13 lines 18 bars 12 outside 0 blank 0"; got != want {
 		t.Errorf("the browser drew %q, want %q", got, want)
 	}
 }

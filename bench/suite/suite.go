@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"strings"
@@ -30,6 +29,7 @@ const (
 	DNS       = "dns"
 	Start     = "start"
 	Footprint = "footprint"
+	Flood     = "flood"
 )
 
 // Kinds of machines, in the order of a report.
@@ -58,6 +58,7 @@ type Config struct {
 	Questions Questions
 	Start     Churn
 	Footprint Rest
+	Flood     Floods
 
 	Command  []string  // what repeats it, for the report
 	Progress io.Writer `json:"-"`
@@ -151,6 +152,8 @@ func (c *Config) check(measure string) error {
 		return c.DNS.check()
 	case Start:
 		return c.Start.check()
+	case Flood:
+		return c.Flood.check()
 	case Footprint:
 		if c.Footprint.Idle <= 0 || c.Footprint.Time <= 0 || c.Footprint.Load <= 0 {
 			return pith.Errorf("--idle, --load and --load-time must be more than nothing")
@@ -201,71 +204,6 @@ func checkService(name string) error {
 
 // patience is how long an instance may take to its first answer.
 const patience = 60 * time.Second
-
-// job is one machine's turn at one measure.
-type job struct {
-	Measure, Machine string
-	Repeat, Guests   int
-}
-
-func (j job) String() string {
-	text := fmt.Sprintf("%s, %s, repeat %d", j.Measure, j.Machine, j.Repeat+1)
-	if j.Guests > 0 {
-		text += fmt.Sprintf(", %d instances", j.Guests)
-	}
-	return text
-}
-
-// plan is all that is to be done, in the order of the doing: each repeat has
-// its own random order, so that what disturbs the host hits all alike.
-func (c *Config) plan() []job {
-	random := rand.New(rand.NewPCG(c.Seed, 0))
-	var all []job
-	for repeat := range c.Repeat {
-		var jobs []job
-		for _, measure := range c.Measures {
-			for _, machine := range c.Machines {
-				if measure != Start {
-					jobs = append(jobs, job{measure, machine, repeat, 0})
-					continue
-				}
-				for n := c.Start.From; n <= c.Start.To; n += c.Start.Step {
-					jobs = append(jobs, job{measure, machine, repeat, n})
-				}
-			}
-		}
-		random.Shuffle(len(jobs), func(i, j int) { jobs[i], jobs[j] = jobs[j], jobs[i] })
-		all = append(all, jobs...)
-	}
-	return all
-}
-
-// length is about how long a job takes.
-func (c *Config) length(j job) time.Duration {
-	const (
-		start  = 5 * time.Second
-		search = time.Minute // for the least memory
-	)
-	switch j.Measure {
-	case Web:
-		return start + c.Web.length()
-	case DNS:
-		return start + c.DNS.length()
-	case Start:
-		return c.Start.Time + time.Duration(j.Guests+c.Start.Traced)*time.Second
-	default:
-		length := 2*start + c.Footprint.Idle + c.Footprint.Time
-		if c.Footprint.Least && (j.Machine == Unikernel || j.Machine == LinuxVM) {
-			length += search
-		}
-		return length
-	}
-}
-
-func (r Rates) length() time.Duration {
-	steps := int((r.To-r.Start)/r.Step) + 1
-	return time.Duration(steps) * (r.StepTime + r.Pause)
-}
 
 // suite is a run under way.
 type suite struct {
@@ -337,6 +275,8 @@ func (s *suite) measure(ctx context.Context, j job) (End, error) {
 		return s.sweep(ctx, j)
 	case Start:
 		return s.churn(ctx, j)
+	case Flood:
+		return s.flood(ctx, j)
 	default:
 		return End{}, s.footprint(ctx, j)
 	}

@@ -48,6 +48,7 @@ func (i *fakeInstance) Console() string             { return "" }
 // fakeClient answers what outcome says.
 type fakeClient struct {
 	first   error
+	once    func() error
 	outcome func(rate float64) (load.Outcome, error)
 }
 
@@ -61,6 +62,8 @@ func (c fakeClient) Rate(_ context.Context, rate float64, length time.Duration) 
 	}
 	return o, err
 }
+
+func (c fakeClient) Once(context.Context) error { return c.once() }
 
 // all answers everything.
 func all(rate float64) (load.Outcome, error) { return load.Outcome{Answered: int64(rate)}, nil }
