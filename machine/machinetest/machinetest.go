@@ -31,7 +31,7 @@ const GuestFolder = "../../machine/machinetest/guest"
 
 // Patience is how long the suite waits for anything, several times what an
 // emulated machine on a busy host needs.
-const Patience = 30 * time.Second
+const Patience = 2 * time.Minute
 
 // lastConsole is how much of the console a failed test shows, in bytes.
 const lastConsole = 4000
