@@ -30,6 +30,7 @@ type options struct {
 	cpuModel, program    string
 	words, stack         string
 	workload             string
+	nanos                string // folder of a release of Nanos
 	source               string // folder of the measured program
 	out                  string
 	quick                bool
@@ -72,6 +73,7 @@ func parse() *options {
 	flag.StringVar(&o.cpus, "cpus", "1,2", "numbers of CPUs")
 	flag.StringVar(&o.steps, "steps", "", "what to measure, of "+strings.Join(bench.StepNames(), ",")+" (default all)")
 	flag.StringVar(&o.cpuModel, "cpu", "", "QEMU's -cpu for all machines (default: each its best)")
+	flag.StringVar(&o.nanos, "nanos", "", "folder with Nanos's kernel.img, boot.img and mkfs, for target nanos")
 	flag.StringVar(&o.words, "append", "", "further words of the Linux guest's kernel command line")
 	flag.StringVar(&o.stack, "stack", "", "network stack of the image (default: the builder's)")
 	flag.StringVar(&o.program, "program", "", "the measured program for linux and native, built for linux/amd64 (default: bench/server, built now)")
@@ -265,8 +267,10 @@ func (o *options) choose() ([]bench.Target, error) {
 		case "pith":
 			build := image.Options{Dir: o.source, Strip: true, Stack: o.stack, Progress: progress}
 			targets = append(targets, &bench.Unikernel{Options: build})
+		case "nanos":
+			targets = append(targets, &bench.Nanos{Dir: o.nanos, Program: o.program, Accel: accel.Kind, CPU: o.cpuModel})
 		default:
-			return nil, fmt.Errorf("-targets: no target %q; there are linux, pith and native", name)
+			return nil, fmt.Errorf("-targets: no target %q; there are linux, pith, native and nanos", name)
 		}
 	}
 	return targets, nil

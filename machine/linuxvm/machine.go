@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"strconv"
@@ -35,7 +36,14 @@ func (g *Guest) Start(ctx context.Context, o Options) (*Machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	qemu, err := exec.LookPath(o.QEMU)
+	return Boot(o.QEMU, args, o.Console)
+}
+
+// Boot runs an emulator with arguments of the caller's, to which it adds a monitor:
+// a system other than the guest of this package. console gets what the emulator
+// prints.
+func Boot(emulator string, args []string, console io.Writer) (*Machine, error) {
+	qemu, err := exec.LookPath(emulator)
 	if err != nil {
 		return nil, fmt.Errorf("linuxvm: no emulator: %w (Debian and Ubuntu: apt-get install qemu-system-x86)", err)
 	}
@@ -44,9 +52,9 @@ func (g *Guest) Start(ctx context.Context, o Options) (*Machine, error) {
 		return nil, fmt.Errorf("linuxvm: monitor: %w", err)
 	}
 	defer theirs.Close()
-	cmd := exec.Command(qemu, args...)
+	cmd := exec.Command(qemu, append(args, "-chardev", "socket,id=monitor,fd=3", "-mon", "chardev=monitor,mode=control")...)
 	cmd.ExtraFiles = []*os.File{theirs} // becomes descriptor 3
-	cmd.Stdout, cmd.Stderr = o.Console, o.Console
+	cmd.Stdout, cmd.Stderr = console, console
 	cmd.SysProcAttr = endWithUs()
 	m := &Machine{cmd: cmd, monitor: newMonitor(ours), done: make(chan struct{})}
 	m.Started = time.Now()
@@ -69,11 +77,10 @@ func (g *Guest) arguments(o *Options) ([]string, error) {
 	args := []string{
 		"-M", "microvm,x-option-roms=off,auto-kernel-cmdline=off",
 		"-accel", o.Accel, "-cpu", o.CPU,
-		"-smp", processors(o.CPUs), "-m", strconv.FormatInt(o.Memory>>20, 10) + "M",
+		"-smp", Processors(o.CPUs), "-m", strconv.FormatInt(o.Memory>>20, 10) + "M",
 		"-kernel", g.Kernel, "-initrd", g.RAMDisk, "-append", line,
 		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
 		"-serial", "stdio",
-		"-chardev", "socket,id=monitor,fd=3", "-mon", "chardev=monitor,mode=control",
 	}
 	if o.Tap != "" {
 		args = append(args,
@@ -157,9 +164,9 @@ func (m *Machine) Threads() ([]int, error) {
 	return ids, nil
 }
 
-// processors is QEMU's -smp. With one CPU for good, TCG leaves memory fences out that
+// Processors is QEMU's -smp. With one CPU for good, TCG leaves memory fences out that
 // its own I/O threads need, and the guest loses an interrupt now and then.
-func processors(n int) string {
+func Processors(n int) string {
 	if n == 1 {
 		return "1,maxcpus=2"
 	}
