@@ -12,7 +12,7 @@ import (
 // slice are packages of the standard library that tell much in little time;
 // make conformance runs all of them.
 var slice = []string{
-	"sync", "context", "io", "io/fs", "os", "os/signal", "path/filepath", "net/textproto", "internal/poll", "goroot/test/chan/sieve1.go", "goroot/test/ken/chan.go", "goroot/test/nilptr.go",
+	"sync", "context", "io", "io/fs", "os", "os/signal", "path/filepath", "net/textproto", "internal/poll", "goroot/test/chan/sieve1.go", "goroot/test/ken/chan.go", "goroot/test/nilptr.go", "goroot/test/fixedbugs/bug248.go",
 }
 
 // TestConformance: Go's own tests pass inside machines, but for those that are

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -105,6 +106,9 @@ func (a *app) goTest(ctx context.Context, args []string) error {
 	flags = append(flags, "-ldflags="+strings.TrimSpace(tools.LDFlags+" "+ldflags))
 	cmd := exec.CommandContext(ctx, tools.Go, append(flags, args...)...)
 	cmd.Env = tools.Env
+	if dir := shadowed(tools); dir != "" {
+		cmd.Dir, cmd.Env = dir, append(slices.Clip(tools.Env), "PWD="+dir)
+	}
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Cancel = func() error { return nil } // Ctrl-C has reached it too
 	err = cmd.Run()
@@ -113,6 +117,21 @@ func (a *app) goTest(ctx context.Context, args []string) error {
 		return exitCode(max(exit.ExitCode(), 1))
 	}
 	return err
+}
+
+// shadowed is the folder that stands for this one in the GOROOT that images are
+// built with, or "" where this one is not in GOROOT/src: the go command takes a
+// package there for one of another module's.
+func shadowed(tools *image.Toolchain) string {
+	wd, err := os.Getwd()
+	if err != nil {
+		return ""
+	}
+	rel, err := filepath.Rel(filepath.Join(tools.Root, "src"), wd)
+	if err != nil || !filepath.IsLocal(rel) {
+		return ""
+	}
+	return filepath.Join(tools.Shadow, "src", rel)
 }
 
 // quote writes a word as -exec wants it (cmd/internal/quoted).
