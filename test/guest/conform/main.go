@@ -26,7 +26,7 @@ var groups = []struct {
 	{"directory", directories}, {"proc", procs}, {"descriptors", descriptors}, {"locks", locks},
 	{"mappings", mappings}, {"pipes", pipes}, {"transfer", transfers}, {"events", events}, {"inotify", watches},
 	{"unix", unixSockets}, {"inet", inetSockets}, {"net", goNet}, {"process", processes}, {"memory", badMemory},
-	{"xattr", xattrs}, {"devices", devices},
+	{"xattr", xattrs}, {"devices", devices}, {"dump", dumps},
 }
 
 func main() {
