@@ -83,7 +83,7 @@ func isFile(name string) bool {
 // folder and what is called testdata on the way to it.
 func testFiles(root, dir string) []pith.File {
 	if isGo(root) {
-		return goFiles(root)
+		return goFiles(root, dir)
 	}
 	if all := entries(root, ".git", "node_modules"); size(all) <= mostFiles {
 		return all
@@ -95,13 +95,16 @@ func testFiles(root, dir string) []pith.File {
 	return files
 }
 
-// goFiles are what the standard library's own tests read: its sources, but for
-// the commands' (package go/types compares itself with the compiler's), the time
-// zones and GOROOT/test.
-func goFiles(root string) []pith.File {
-	files := existing(filepath.Join(root, "lib"), filepath.Join(root, "VERSION"), filepath.Join(root, "test"),
-		filepath.Join(root, "src", "cmd", "compile", "internal", "types2"))
-	return append(files, entries(filepath.Join(root, "src"), "cmd")...)
+// goFiles are what the standard library's own tests in dir read: its sources, but
+// for the commands', and the time zones. Those of package go/types and of what
+// belongs to it also read GOROOT/test and the compiler's types.
+func goFiles(root, dir string) []pith.File {
+	src := filepath.Join(root, "src")
+	files := existing(filepath.Join(root, "lib"), filepath.Join(root, "VERSION"))
+	if strings.HasPrefix(dir, filepath.Join(src, "go")+string(filepath.Separator)) {
+		files = append(files, existing(filepath.Join(root, "test"), filepath.Join(src, "cmd", "compile", "internal", "types2"))...)
+	}
+	return append(files, entries(src, "cmd")...)
 }
 
 // isGo tells whether a folder is a Go installation.
