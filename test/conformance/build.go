@@ -21,8 +21,8 @@ var tags = map[string]string{
 
 // copied are packages that the kernel uses and whose own tests, which are in the
 // package itself, use package os: an import cycle. For these tests the kernel
-// uses a copy.
-var copied = map[string]bool{"net/netip": true}
+// uses copies, of the package and of what stands between the two.
+var copied = map[string][]string{"net/netip": {"net/netip"}, "maps": {"maps"}, "unique": {"net/netip", "unique"}}
 
 // build links a package's tests for Pith.
 func (r *Runner) build(ctx context.Context, pkg string) (string, error) {
@@ -32,9 +32,9 @@ func (r *Runner) build(ctx context.Context, pkg string) (string, error) {
 	if tag := tags[pkg]; tag != "" {
 		args = append(args, "-tags="+tag)
 	}
-	if copied[pkg] {
+	if copies := copied[pkg]; copies != nil {
 		config := filepath.Join(r.Dir, name+".json")
-		if err := r.copyForKernel(pkg, config); err != nil {
+		if err := r.copyForKernel(copies, config); err != nil {
 			return "", err
 		}
 		args = append(args, "-overlay="+config)
@@ -52,42 +52,66 @@ func (r *Runner) build(ctx context.Context, pkg string) (string, error) {
 	return binary, nil
 }
 
-// copyForKernel writes an overlay's file in which the kernel imports a copy of a
-// package, pith/std/PKG.
-func (r *Runner) copyForKernel(pkg, config string) error {
-	replace := map[string]string{}
+// copyForKernel writes an overlay's file in which the kernel imports copies of
+// packages, pith/std/PKG.
+func (r *Runner) copyForKernel(pkgs []string, config string) error {
+	c := copier{pkgs: pkgs, dir: strings.TrimSuffix(config, ".json"), replace: map[string]string{}}
 	src := filepath.Join(r.Tools.Shadow, "src")
-	sources, err := filepath.Glob(filepath.Join(r.Tools.Root, "src", pkg, "*.go"))
-	if err != nil {
-		return err
-	}
-	for _, file := range sources {
-		if !strings.HasSuffix(file, "_test.go") {
-			replace[filepath.Join(src, "pith", "std", pkg, filepath.Base(file))] = file
+	for _, pkg := range pkgs {
+		sources, err := filepath.Glob(filepath.Join(r.Tools.Root, "src", pkg, "*.go"))
+		if err != nil {
+			return err
+		}
+		for _, file := range sources {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			target := filepath.Join(src, "pith", "std", pkg, filepath.Base(file))
+			if err := c.copy(target, file); err != nil {
+				return err
+			}
 		}
 	}
-	dir := strings.TrimSuffix(config, ".json")
-	err = filepath.WalkDir(filepath.Join(src, "pith"), func(file string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(filepath.Join(src, "pith"), func(file string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() || filepath.Ext(file) != ".go" {
 			return err
 		}
-		text, err := os.ReadFile(file)
-		if err != nil || !bytes.Contains(text, []byte(`"`+pkg+`"`)) {
-			return err
-		}
-		changed := filepath.Join(dir, strings.TrimPrefix(file, src))
-		if err := os.MkdirAll(filepath.Dir(changed), 0o777); err != nil {
-			return err
-		}
-		replace[file] = changed
-		return os.WriteFile(changed, bytes.ReplaceAll(text, []byte(`"`+pkg+`"`), []byte(`"pith/std/`+pkg+`"`)), 0o666)
+		return c.copy(file, file)
 	})
 	if err != nil {
 		return err
 	}
-	text, err := json.Marshal(map[string]any{"Replace": replace})
+	text, err := json.Marshal(map[string]any{"Replace": c.replace})
 	if err != nil {
 		return err
 	}
 	return os.WriteFile(config, text, 0o666)
+}
+
+// copier makes the files of an overlay.
+type copier struct {
+	pkgs    []string
+	dir     string
+	replace map[string]string // what stands where, by the path that the go command sees
+}
+
+// copy has target read as file with the copies imported.
+func (c *copier) copy(target, file string) error {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	changed := text
+	for _, pkg := range c.pkgs {
+		changed = bytes.ReplaceAll(changed, []byte(`"`+pkg+`"`), []byte(`"pith/std/`+pkg+`"`))
+	}
+	if target == file && bytes.Equal(text, changed) {
+		return nil
+	}
+	name := filepath.Join(c.dir, fmt.Sprint(len(c.replace), "-", filepath.Base(file)))
+	if err := os.MkdirAll(c.dir, 0o777); err != nil {
+		return err
+	}
+	c.replace[target] = name
+	return os.WriteFile(name, changed, 0o666)
 }
