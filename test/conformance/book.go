@@ -8,50 +8,74 @@ import (
 	"fmt"
 	"maps"
 	"os"
-	"path"
 	"slices"
 	"strings"
 )
 
-// All runs packages and programs and calls each with every result. What done
-// says is done is left out. It returns how many runs failed. The error is each's,
-// or that of a ctx that ended.
+// job is a package or program that is to be run.
+type job struct {
+	name  string
+	cpus  []int // the counts that are left
+	build func() (file string, err error)
+	run   func(file string, err error, cpus []int) []Result
+	file  string // what build returned
+	err   error
+}
+
+// All runs packages and programs, one at a time, and calls each with every result;
+// the next one is built meanwhile. What done says is done is left out. It returns how
+// many runs failed. The error is each's, or that of a ctx that ended.
 func (r *Runner) All(ctx context.Context, patterns []string, cpus []int, done func(pkg string, cpus int) bool, each func(Result) error) (failed int, err error) {
 	packages, programs, err := r.find(ctx, patterns)
 	if err != nil {
 		return 0, err
 	}
-	take := func(name string, run func(cpus []int) []Result) error {
-		left := slices.DeleteFunc(slices.Clone(cpus), func(n int) bool { return done(name, n) })
-		if len(left) == 0 {
-			return nil
-		}
-		for _, result := range run(left) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var jobs []job
+	for _, pkg := range packages {
+		jobs = append(jobs, r.packageJob(ctx, pkg))
+	}
+	for i, p := range programs {
+		jobs = append(jobs, r.programJob(ctx, p, i))
+	}
+	for j := range built(ctx, jobs, cpus, done) {
+		results := j.run(j.file, j.err, j.cpus)
+		os.Remove(j.file)
+		for _, result := range results {
 			if ctx.Err() != nil {
-				return ctx.Err()
+				return failed, ctx.Err()
 			}
 			if !result.OK() && r.Exclusions.Whole(result.Package) == "" {
 				failed++
 			}
 			if err := each(result); err != nil {
-				return err
+				return failed, err
 			}
 		}
-		return nil
 	}
-	for _, pkg := range packages {
-		err := take(pkg, func(cpus []int) []Result { return r.Package(ctx, pkg, cpus) })
-		if err != nil {
-			return failed, err
+	return failed, ctx.Err()
+}
+
+// built builds what is left of the jobs, one ahead of who takes them.
+func built(ctx context.Context, jobs []job, cpus []int, done func(string, int) bool) <-chan job {
+	ready := make(chan job)
+	go func() {
+		defer close(ready)
+		for _, j := range jobs {
+			j.cpus = slices.DeleteFunc(slices.Clone(cpus), func(n int) bool { return done(j.name, n) })
+			if len(j.cpus) == 0 {
+				continue
+			}
+			j.file, j.err = j.build()
+			select {
+			case ready <- j:
+			case <-ctx.Done():
+				return
+			}
 		}
-	}
-	for _, p := range programs {
-		err := take(path.Join(Programs, p.name), func(cpus []int) []Result { return r.program(ctx, p, cpus) })
-		if err != nil {
-			return failed, err
-		}
-	}
-	return failed, nil
+	}()
+	return ready
 }
 
 // find sorts what patterns stand for, all that there is by default, into packages

@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"pith/image"
@@ -32,6 +33,8 @@ type Runner struct {
 	Timeout    time.Duration // of one package on one count of CPUs
 	Log        io.Writer     // what the tests print where one fails; one line a package
 	Dir        string        // for binaries, removed by the caller
+
+	machines sync.Mutex // one at a time
 }
 
 // Result is what one package did on one count of CPUs.
@@ -77,26 +80,34 @@ func (r *Runner) List(ctx context.Context, patterns ...string) ([]string, error)
 	return strings.Fields(string(out)), nil
 }
 
-// Package builds one package's tests and runs them once for each count of
-// CPUs. The error is that of a canceled ctx.
-func (r *Runner) Package(ctx context.Context, pkg string, cpus []int) []Result {
-	var results []Result
-	if reason := r.Exclusions.Whole(pkg); reason != "" {
-		for _, n := range cpus {
-			results = append(results, Result{Package: pkg, CPUs: n, Problem: "excluded: " + reason})
-		}
-		return results
+// packageJob builds a package's tests and runs them once for each count of CPUs.
+func (r *Runner) packageJob(ctx context.Context, pkg string) job {
+	whole := r.Exclusions.Whole(pkg)
+	return job{
+		name: pkg,
+		build: func() (string, error) {
+			if whole != "" {
+				return "", nil
+			}
+			return r.build(ctx, pkg)
+		},
+		run: func(binary string, err error, cpus []int) (results []Result) {
+			if err != nil {
+				fmt.Fprintf(r.Log, "%v\n", err)
+			}
+			for _, n := range cpus {
+				switch {
+				case whole != "":
+					results = append(results, Result{Package: pkg, CPUs: n, Problem: "excluded: " + whole})
+				case err != nil:
+					results = append(results, Result{Package: pkg, CPUs: n, Problem: "does not build", Failed: []string{"(build)"}})
+				default:
+					results = append(results, r.run(ctx, pkg, binary, n))
+				}
+			}
+			return results
+		},
 	}
-	binary, err := r.build(ctx, pkg)
-	if err != nil {
-		fmt.Fprintf(r.Log, "%v\n", err)
-		return []Result{{Package: pkg, CPUs: cpus[0], Problem: "does not build", Failed: []string{"(build)"}}}
-	}
-	defer os.Remove(binary)
-	for _, n := range cpus {
-		results = append(results, r.run(ctx, pkg, binary, n))
-	}
-	return results
 }
 
 // run runs a binary twice: what is not listed, and what is.
@@ -160,6 +171,8 @@ var environment = map[string]string{
 // machine runs a test binary in a machine of its own. The text says why none
 // could be started.
 func (r *Runner) machine(ctx context.Context, pkg, binary string, cpus int, args []string) (*events, string) {
+	r.machines.Lock()
+	defer r.machines.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, r.Timeout+30*time.Second)
 	defer cancel()
 	own := []string{"run", "--cpus", fmt.Sprint(cpus)}

@@ -18,7 +18,7 @@ import (
 // Programs stands for the programs of GOROOT/test in a list of packages.
 const Programs = "goroot/test"
 
-// programTime bounds one program, in machine and all.
+// programTime bounds the building of a program, and each of its machines.
 const programTime = 3 * time.Minute
 
 // program is one of GOROOT/test.
@@ -73,50 +73,62 @@ func runnable(root string) (all []program, err error) {
 	return all, nil
 }
 
-// Program builds one program and runs it once for each count of CPUs. It passes
+// programJob builds a program and runs it once for each count of CPUs. It passes
 // if it ends with code 0 and prints what the file beside it with the suffix .out
 // holds, or nothing.
-func (r *Runner) program(ctx context.Context, p program, cpus []int) (results []Result) {
-	i := slices.IndexFunc(r.Exclusions.Tests(Programs), func(e Exclusion) bool { return e.Test == p.name })
-	img := filepath.Join(r.Dir, "program.img")
-	defer os.Remove(img)
-	var built error
-	run := func(n int) string {
-		ctx, cancel := context.WithTimeout(ctx, programTime)
-		defer cancel()
-		if _, err := os.Stat(img); err != nil && built == nil {
-			built = r.prepare(ctx, p, img)
-		}
-		if built != nil {
-			return built.Error()
-		}
-		return r.check(ctx, p, img, n)
+func (r *Runner) programJob(ctx context.Context, p program, number int) job {
+	listed := r.Exclusions.Tests(Programs)
+	listed = slices.DeleteFunc(listed, func(e Exclusion) bool { return e.Test != p.name })
+	hangs := len(listed) > 0 && listed[0].Hangs
+	return job{
+		name: path.Join(Programs, p.name),
+		build: func() (string, error) {
+			if hangs {
+				return "", nil
+			}
+			img := filepath.Join(r.Dir, fmt.Sprint("program", number, ".img"))
+			return img, r.prepare(ctx, p, img)
+		},
+		run: func(img string, err error, cpus []int) (results []Result) {
+			for _, n := range cpus {
+				start := time.Now()
+				why := "it hangs"
+				switch {
+				case err != nil:
+					why = err.Error()
+				case !hangs:
+					why = r.check(ctx, p, img, n)
+				}
+				result := r.judge(p, n, why, len(listed) > 0)
+				result.Seconds = time.Since(start).Seconds()
+				results = append(results, result)
+			}
+			return results
+		},
 	}
-	for _, n := range cpus {
-		result := Result{Package: path.Join(Programs, p.name), CPUs: n}
-		start := time.Now()
-		why := "it hangs"
-		if i < 0 || !r.Exclusions.Tests(Programs)[i].Hangs {
-			why = run(n)
-		}
-		switch {
-		case why == "" && i >= 0:
-			result.Passed, result.Wrong = 1, []string{p.name}
-		case why == "":
-			result.Passed = 1
-		case i >= 0:
-			result.Excluded = 1
-		default:
-			fmt.Fprintf(r.Log, "==== %s on %d CPUs: %s\n", p.name, n, why)
-			result.Failed = []string{p.name}
-		}
-		result.Seconds = time.Since(start).Seconds()
-		results = append(results, result)
-	}
-	return results
 }
 
+// judge makes the result of why a program failed, or "".
+func (r *Runner) judge(p program, cpus int, why string, listed bool) Result {
+	result := Result{Package: path.Join(Programs, p.name), CPUs: cpus}
+	switch {
+	case why == "" && listed:
+		result.Passed, result.Wrong = 1, []string{p.name}
+	case why == "":
+		result.Passed = 1
+	case listed:
+		result.Excluded = 1
+	default:
+		fmt.Fprintf(r.Log, "==== %s on %d CPUs: %s\n", p.name, cpus, why)
+		result.Failed = []string{p.name}
+	}
+	return result
+}
+
+// prepare lays a program out and builds it.
 func (r *Runner) prepare(ctx context.Context, p program, img string) error {
+	ctx, cancel := context.WithTimeout(ctx, programTime)
+	defer cancel()
 	what, dir, err := r.lay(ctx, p)
 	if err != nil {
 		return err
@@ -144,6 +156,10 @@ func (r *Runner) check(ctx context.Context, p program, img string, cpus int) str
 // output is what an image prints.
 func (r *Runner) output(ctx context.Context, img string, cpus int, args []string) ([]byte, error) {
 	words := append([]string{"run", "--rm", "-m", "1G", "--cpus", fmt.Sprint(cpus), img, "--"}, args...)
+	r.machines.Lock()
+	defer r.machines.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, programTime)
+	defer cancel()
 	run := exec.CommandContext(ctx, r.Pith, words...)
 	run.Cancel = func() error { return run.Process.Signal(os.Interrupt) }
 	run.WaitDelay = 10 * time.Second
