@@ -155,7 +155,7 @@ func (r *Runner) check(ctx context.Context, p program, img string, cpus int) str
 
 // output is what an image prints.
 func (r *Runner) output(ctx context.Context, img string, cpus int, args []string) ([]byte, error) {
-	words := append([]string{"run", "--rm", "-m", "1G", "--cpus", fmt.Sprint(cpus), img, "--"}, args...)
+	words := append([]string{"run", "--rm", "-m", "1G", "-e", "PATH=/usr/bin:/bin", "--cpus", fmt.Sprint(cpus), img, "--"}, args...)
 	r.machines.Lock()
 	defer r.machines.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, programTime)
