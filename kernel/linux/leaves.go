@@ -75,6 +75,8 @@ var procFiles = []leaf{
 	{path: "sys/kernel/ostype", text: "Linux\n"},
 	{path: "sys/kernel/pid_max", text: "4194304\n"},
 	{path: "sys/kernel/random/boot_id", contents: bootID},
+	{path: "sys/kernel/random/entropy_avail", text: "256\n"}, // as Linux says once its generator is ready
+	{path: "sys/kernel/random/poolsize", text: "256\n"},
 	{path: "sys/kernel/random/uuid", contents: identifier},
 	{path: "sys/kernel/version", text: "#1 SMP Pith\n"},
 	{path: "sys/net/core/somaxconn", contents: func() []byte { return []byte(strconv.Itoa(somaxconn) + "\n") }},
@@ -88,9 +90,7 @@ var procFiles = []leaf{
 
 // sysFiles is the files of sysfs that they read.
 var sysFiles = []leaf{
-	{path: "devices/system/cpu/online", contents: sysCPUs},
-	{path: "devices/system/cpu/possible", contents: sysCPUs},
-	{path: "devices/system/cpu/present", contents: sysCPUs},
+	{path: "devices/system/cpu", node: sysCPU},
 	{path: "devices/system/node/online", text: "0\n"},
 	{path: "kernel/mm/transparent_hugepage/hpage_pmd_size", text: "2097152\n"},
 }
@@ -140,7 +140,7 @@ func (l *leaf) make(t *fs.Tree) *fs.Node {
 	case l.contents != nil:
 		return t.NewFile(0o444, l.contents)
 	}
-	return t.NewFile(0o444, func() []byte { return []byte(l.text) })
+	return still(t, l.text)
 }
 
 func procSelf(t *fs.Tree) *fs.Node   { return t.NewLink(strconv.Itoa(int(processID()))) }
@@ -149,12 +149,4 @@ func procFdinfo(t *fs.Tree) *fs.Node { return t.NewDirectory(infoDirectory{fdDir
 
 func procCwd(t *fs.Tree) *fs.Node {
 	return t.NewJump(cwdPath, func() *fs.Node { node, _ := base(cwd); return node })
-}
-
-// sysCPUs lists the processors, as the files of /sys/devices/system/cpu do.
-func sysCPUs() []byte {
-	if config.CPUs > 1 {
-		return []byte("0-" + strconv.Itoa(config.CPUs-1) + "\n")
-	}
-	return []byte("0\n")
 }
