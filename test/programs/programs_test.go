@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -40,6 +41,16 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	os.RemoveAll(dir)
 	os.Exit(code)
+}
+
+var all = flag.Bool("all", false, "also the programs that take minutes to build")
+
+// large skips the test of a program that takes long to build, unless all are asked for.
+func large(t *testing.T) {
+	t.Helper()
+	if !*all {
+		t.Skip("it takes long to build: `make programs` runs it")
+	}
 }
 
 // patience bounds what a machine may take for anything, many times what it needs.
