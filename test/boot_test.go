@@ -219,6 +219,17 @@ func TestOutOfMemory(t *testing.T) {
 	run(t, "-m", "64", guest, "--", "huge").expect(t, 2, "out of memory: asked for", "goroutine 1")
 }
 
+// TestMemoryLimit: a program that allocates far more than there is, and doesn't
+// collect by itself, runs all the same, because the collector knows how much there
+// is, or less of it if it is told so. Where it is told to know no limit, memory runs out.
+func TestMemoryLimit(t *testing.T) {
+	for _, settings := range [][]string{{}, {"-e", "GOMEMLIMIT=32MiB"}} {
+		run(t, append(settings, "-m", "64", "-e", "GOGC=off", guest, "--", "trees")...).
+			expect(t, 0, "nodes true true allocated true collections true")
+	}
+	run(t, "-m", "64", "-e", "GOGC=off", "-e", "GOMEMLIMIT=off", guest, "--", "trees").expect(t, 137, "pith: out of memory: ", "try a larger -m")
+}
+
 func TestBusyLoopsStopNobody(t *testing.T) {
 	for _, cpus := range []string{"1", "2", "4"} {
 		run(t, "--cpus", cpus, guest, "--", "spin").expect(t, 0, "tick 4", "alive true")

@@ -65,6 +65,7 @@ var programs = map[string]func(){
 	"crash":     crash,
 	"volume":    useVolume,
 	"fill":      fill,
+	"trees":     trees,
 	"filled":    filled,
 }
 

@@ -118,4 +118,3 @@ func TestGRPCClient(t *testing.T) {
 		})
 	}
 }
-
