@@ -371,6 +371,11 @@ func TestGeneratedFiles(t *testing.T) {
 			t.Errorf("%s holds %q, not %q", path, got, part)
 		}
 	}
+	for _, line := range strings.Split(strings.TrimSpace(readAll(t, "/proc/stat")), "\n")[:3] {
+		if fields := strings.Fields(line); len(fields) != 11 || !strings.HasPrefix(line, "cpu") {
+			t.Errorf("/proc/stat has the line %q", line)
+		}
+	}
 	if fields := strings.Fields(readAll(t, "/proc/self/stat")); len(fields) != 52 {
 		t.Errorf("/proc/self/stat has %d fields", len(fields))
 	}

@@ -168,19 +168,25 @@ func procCPUInfo() []byte {
 	return p
 }
 
-// procSystemStat is /proc/stat: all CPU time that was used is the program's.
+// procSystemStat is /proc/stat: all CPU time that was used is the program's. Nobody
+// notes on which processor, so each is said to have had its share.
 func procSystemStat() []byte {
 	var p prose
 	user, system := cpuTime()
-	all := inTicks(time.Since(booted)) * uint64(max(config.CPUs, 1))
-	busy := inTicks(user) + inTicks(system)
-	p.add("cpu  ").number(inTicks(user)).add(" 0 ").number(inTicks(system)).add(" ")
-	p.number(all - min(busy, all)).add(" 0 0 0 0 0 0\n")
-	for i := range max(config.CPUs, 1) {
-		p.add("cpu").number(uint64(i)).add(" 0 0 0 0 0 0 0 0 0 0\n")
+	cpus := uint64(max(config.CPUs, 1))
+	all := inTicks(time.Since(booted)) * cpus
+	p.add("cpu ").spent(inTicks(user), inTicks(system), all)
+	for i := range cpus {
+		p.add("cpu").number(i).spent(inTicks(user)/cpus, inTicks(system)/cpus, all/cpus)
 	}
 	p.add("btime ").number(uint64(booted.Unix())).add("\nprocesses 1\nprocs_running 1\nprocs_blocked 0\n")
 	return p
+}
+
+// spent adds the columns of /proc/stat, in ticks; what is left of all was idle.
+func (p *prose) spent(user, system, all uint64) {
+	p.add(" ").number(user).add(" 0 ").number(system).add(" ")
+	p.number(all - min(user+system, all)).add(" 0 0 0 0 0 0\n")
 }
 
 func procUptime() []byte {
