@@ -9,7 +9,7 @@ GOTEST  = go test $(LDFLAGS)
 WHAT   ?= ./examples/hello
 FUZZTIME ?= 20s
 
-.PHONY: all pith setup setup-test check test race boot conformance crash run bench debug fuzz clean
+.PHONY: all pith setup setup-test check test race boot conformance programs crash run bench debug fuzz clean
 
 all: pith
 
@@ -51,6 +51,10 @@ boot:
 conformance: pith
 	./pith test std --resume --results conformance.json --report docs/conformance.md
 	mv conformance.json test/conformance/results.json
+
+# All programs that others wrote, those that take minutes to build included.
+programs:
+	cd test/programs && $(GOTEST) -count=1 -timeout 120m -v . -all
 
 # Kills a machine that writes to a volume, again and again.
 KILLS ?= 300
