@@ -87,5 +87,6 @@ func (m *machine) startLinux() {
 		TakeLate:   rt.TakeLate,
 
 		Listening: announce,
+		Traffic:   m.traffic,
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"pith/abi"
+	"pith/kernel/linux"
 	"pith/kernel/rt"
 	"pith/kernel/virtio/net"
 )
@@ -64,6 +65,22 @@ func largest(h *metrics.Float64Histogram) float64 {
 		return h.Buckets[i]
 	}
 	return 0
+}
+
+// traffic is what went through a card, by its interface's name. Who has seen that
+// name may read the cards: they are all there before the first has one.
+func (m *machine) traffic(name string) (t linux.Traffic) {
+	for i, card := range m.cards {
+		if cardName(i) != name {
+			continue
+		}
+		for q := range card.Queues() {
+			s := card.Stats(q)
+			t.RxPackets, t.RxBytes, t.RxDropped = t.RxPackets+s.RxFrames, t.RxBytes+s.RxBytes, t.RxDropped+s.RxMalformed+s.RxNoBuffer
+			t.TxPackets, t.TxBytes, t.TxDropped = t.TxPackets+s.TxFrames, t.TxBytes+s.TxBytes, t.TxDropped+s.TxFull+s.TxRefused
+		}
+	}
+	return t
 }
 
 // addCards adds up all network cards.

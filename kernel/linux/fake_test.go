@@ -123,6 +123,12 @@ func TestMain(m *testing.M) {
 		CPUs:     2,
 		Memory:   func() (total, free uint64) { return 1 << 30, 1 << 29 },
 		Random:   func(p []byte) { rand.Read(p) },
+		Traffic: func(name string) (t Traffic) {
+			if name == "eth0" {
+				t = Traffic{RxPackets: 1, RxBytes: 2, RxDropped: 3, TxPackets: 4, TxBytes: 5, TxDropped: 6}
+			}
+			return t
+		},
 	})
 	os.Exit(m.Run())
 }

@@ -360,7 +360,7 @@ func TestGeneratedFiles(t *testing.T) {
 		"/sys/devices/system/cpu/cpu0/topology/core_siblings_list": "0-1\n",
 		"/proc/sys/kernel/random/entropy_avail":                    "256\n",
 		"/proc/net/if_inet6":                                       "00000000000000000000000000000001 01 80 fe 80 lo\n",
-		"/proc/net/dev":                                            "eth0:",
+		"/proc/net/dev":                                            "eth0: 2 1 0 3 0 0 0 0 5 4 0 6 0 0 0 0\n",
 		"/proc/net/igmp":                                           "2\teth0       :     1      V3\n\t\t\t\t010000E0     1 0:00000000\t\t0\n",
 		"/proc/net/igmp6":                                          "2    eth0 ff0200000000000000000001ff010203     1 0000000C 0\n",
 		"/proc/sys/kernel/random/boot_id":                          "-4",

@@ -16,17 +16,6 @@ func interfaces() []socket.Interface {
 	return nil
 }
 
-// procNetDev is /proc/net/dev: no stack counts what went through.
-func procNetDev() []byte {
-	var p prose
-	p.add("Inter-|   Receive                                                |  Transmit\n")
-	p.add(" face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n")
-	for _, i := range interfaces() {
-		p.add(i.Name).add(": 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n")
-	}
-	return p
-}
-
 const hexDigits = "0123456789abcdef"
 
 // hex adds bytes in hexadecimal.

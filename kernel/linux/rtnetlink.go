@@ -129,6 +129,7 @@ func (d *dump) fail(request []byte, errno Errno) [][]byte {
 const (
 	iffLowerUp    = 0x10000
 	iflaOperstate = 16
+	iflaStats64   = 23
 	iflaTxqlen    = 13
 	operUnknown   = 0
 	operUp        = 6
@@ -181,6 +182,7 @@ func (d *dump) links(s socket.Stack, index int) (found bool) {
 		d.attribute(syscall.IFLA_ADDRESS, i.HardwareAddr[:])
 		if !i.Loopback {
 			d.attribute(syscall.IFLA_BROADCAST, []byte{255, 255, 255, 255, 255, 255})
+			d.attribute(iflaStats64, trafficOf(i.Name).linkStats())
 		}
 		d.end()
 	}

@@ -327,6 +327,9 @@ func TestNetlink(t *testing.T) {
 		!bytes.Equal(eth[syscall.IFLA_ADDRESS], []byte{0x52, 0x54, 0, 1, 2, 3}) {
 		t.Errorf("eth0: %v", eth)
 	}
+	if stats := eth[iflaStats64]; len(stats) != 200 || load64(stats) != 1 || load64(stats[24:]) != 5 || load64(stats[56:]) != 6 {
+		t.Errorf("counters of eth0: %v", stats)
+	}
 	flags := load32(links[0].Data[8:])
 	if flags&(syscall.IFF_UP|syscall.IFF_LOOPBACK) != syscall.IFF_UP|syscall.IFF_LOOPBACK {
 		t.Errorf("flags of lo: %#x", flags)

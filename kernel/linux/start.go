@@ -66,6 +66,9 @@ type Config struct {
 	// (udp) at a port that the program chose, other than on loopback. It may
 	// be called more than once for a port; nil is nobody.
 	Listening func(protocol string, port uint16)
+	// Traffic returns a network interface's counters, by its name, zeros if there
+	// are none; nil is always.
+	Traffic func(name string) Traffic
 	// Late counts what the runtime wrote to files while nothing else ran, and
 	// TakeLate returns the oldest of it; Late is counted down when that is
 	// written. nil is never.
