@@ -31,8 +31,9 @@ published ports once it listens at one of them, and the old one is asked to end
 (SIGTERM) and killed when it has not ended after ten seconds. Connections that
 the old machine still has are its own until then. Only tcp ports can be
 published. Ctrl-C ends it all.`,
-		Example: `  pith dev -p 8080:80 ./examples/hello`,
-		Args:    oneWhat,
+		Example: `  pith dev -p 8080:80 ./examples/hello
+  pith dev -p 8080:80 -v ./templates:/templates:ro ./cmd/shop   # edited without a rebuild`,
+		Args: oneWhat,
 		RunE: func(c *cobra.Command, args []string) error {
 			ctx, stop := interruptible(c.Context())
 			defer stop()

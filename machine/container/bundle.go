@@ -118,12 +118,23 @@ func rights(s machine.Spec) *specs.LinuxCapabilities {
 }
 
 func mounts(s machine.Spec) []specs.Mount {
-	return []specs.Mount{
+	list := []specs.Mount{
 		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
 		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=64k"}},
 		{Destination: "/tmp", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "nodev", "noexec", "mode=1777", fmt.Sprintf("size=%d", s.Memory/2)}},
 		{Destination: programPath, Type: "bind", Source: s.Image.Path, Options: []string{"bind", "ro", "nosuid", "nodev"}},
 	}
+	for _, m := range s.Mounts {
+		if m.Source == "" {
+			continue
+		}
+		access := "rw"
+		if m.ReadOnly {
+			access = "ro"
+		}
+		list = append(list, specs.Mount{Destination: m.Target, Type: "bind", Source: m.Source, Options: []string{"rbind", access, "nosuid", "nodev", "noexec"}})
+	}
+	return list
 }
 
 // period is what a share of CPU time is counted over, in microseconds.

@@ -75,7 +75,11 @@ func (d *Driver) Start(l machine.Launch) (machine.Running, error) {
 	if l.Spec.Image == nil {
 		return nil, errors.New("BUG: a machine without an image")
 	}
-	g, err := Prepare(context.Background(), Build{Program: l.Spec.Image.Path, Ports: true})
+	b := Build{Program: l.Spec.Image.Path, Ports: true}
+	if len(folders(l)) > 0 {
+		b.Needs = folderModules
+	}
+	g, err := Prepare(context.Background(), b)
 	if err != nil {
 		return nil, err
 	}
@@ -96,6 +100,22 @@ type guestSpec struct {
 	Ports []pith.Port
 
 	Forward bool
+	Folders []guestFolder
+}
+
+// guestFolder is a folder of the host's, by the name of its 9P device.
+type guestFolder struct {
+	Tag, At  string
+	ReadOnly bool
+}
+
+func folders(l machine.Launch) (list []guestFolder) {
+	for i, d := range l.Disks {
+		if d.Folder {
+			list = append(list, guestFolder{d.Serial, l.Spec.Mounts[i].Target, d.ReadOnly})
+		}
+	}
+	return list
 }
 
 // writeDisk makes a machine's RAM disk: the common one and an archive with its
@@ -106,7 +126,7 @@ func writeDisk(file, common string, l machine.Launch) (err error) {
 	for _, c := range l.Cards {
 		links = append(links, c.Link)
 	}
-	text, err := json.Marshal(guestSpec{s.Name, s.Argv(), s.Environ(), cmp.Or(s.Dir, "/"), links, s.Ports, s.Forward})
+	text, err := json.Marshal(guestSpec{s.Name, s.Argv(), s.Environ(), cmp.Or(s.Dir, "/"), links, s.Ports, s.Forward, folders(l)})
 	if err != nil {
 		return fmt.Errorf("linuxvm: %w", err)
 	}
@@ -185,6 +205,12 @@ func vmArguments(g *Guest, disk, accel string, l machine.Launch) (args []string,
 			taps = append(taps, c.Wire.Tap)
 		}
 		args = append(args, "-netdev", wire, "-device", "virtio-net-device,netdev="+id+",mac="+c.Link.MAC)
+	}
+	for i, d := range l.Disks {
+		if d.Folder {
+			id := fmt.Sprintf("folder%d", i)
+			args = append(args, "-fsdev", qemu.Folder(id, d), "-device", "virtio-9p-device,fsdev="+id+",mount_tag="+d.Serial)
+		}
 	}
 	return args, taps
 }

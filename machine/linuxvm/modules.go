@@ -20,6 +20,9 @@ var cardModules = []string{"virtio_mmio", "virtio_net"}
 // checksum that ext4 asks the kernel for by name.
 var diskModules = []string{"virtio_blk", "ext4", "crc32c_generic"}
 
+// folderModules are those for folders of the host's.
+var folderModules = []string{"9p", "9pnet_virtio"}
+
 // signature begins at the end of a signed module (the kernel's
 // include/linux/module_signature.h).
 const signature = "~Module signature appended~\n"

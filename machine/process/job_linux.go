@@ -29,6 +29,8 @@ type job struct {
 	Memory int64  // bytes
 	// Forward lets the program open packet sockets.
 	Forward bool
+
+	Folders []folder
 	// Limit makes the stage limit the memory by itself: there is no control
 	// group.
 	Limit bool
@@ -55,6 +57,7 @@ func newJob(l machine.Launch, grouped bool) (job, error) {
 		Limit:  !grouped,
 
 		Forward: l.Spec.Forward,
+		Folders: folders(l),
 	}, nil
 }
 

@@ -18,11 +18,15 @@ const newRoot = "/tmp"
 var devices = []string{"null", "zero", "full", "random", "urandom"}
 
 // changeRoot makes a file system in memory that holds the files, the harmless
-// devices and a folder tmp, the one that can be written to, and leaves the
-// host's behind. Nothing in it can be executed.
-func changeRoot(files []machine.RootFile, memory int64) error {
+// devices, a folder tmp, the one that can be written to, and what is shared of the
+// host's folders, and leaves the host's behind. Nothing in it can be executed.
+func changeRoot(files []machine.RootFile, shared []folder, memory int64) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("private mounts: %w", err)
+	}
+	open, err := openFolders(shared)
+	if err != nil {
+		return err
 	}
 	if err := mountMemory(newRoot, "mode=0755"); err != nil {
 		return err
@@ -41,6 +45,11 @@ func changeRoot(files []machine.RootFile, memory int64) error {
 	}
 	if err := mountMemory(tmp, fmt.Sprintf("mode=1777,size=%d", memory/2)); err != nil {
 		return err
+	}
+	for _, f := range open {
+		if err := f.mount(); err != nil {
+			return err
+		}
 	}
 	readOnly := &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
 	if err := unix.MountSetattr(unix.AT_FDCWD, newRoot, 0, readOnly); err != nil {

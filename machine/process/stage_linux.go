@@ -55,7 +55,7 @@ func stage(control *net.UnixConn) error {
 	if err := network(control, j.Plans); err != nil {
 		return err
 	}
-	if err := changeRoot(j.Files, j.Memory); err != nil {
+	if err := changeRoot(j.Files, j.Folders, j.Memory); err != nil {
 		return fmt.Errorf("empty file system: %w", err)
 	}
 	if err := unix.Chdir(j.Dir); err != nil {

@@ -119,7 +119,7 @@ func (c command) devices() []string {
 	for i, disk := range c.launch.Disks {
 		id := fmt.Sprintf("disk%d", i)
 		if disk.Folder {
-			a = append(a, "-fsdev", folder(id, disk), "-device", c.virtio("9p")+",fsdev="+id+",mount_tag="+disk.Serial)
+			a = append(a, "-fsdev", Folder(id, disk), "-device", c.virtio("9p")+",fsdev="+id+",mount_tag="+disk.Serial)
 			continue
 		}
 		a = append(a,
@@ -166,10 +166,10 @@ func drive(id string, d machine.Disk) string {
 	return s
 }
 
-// folder is a folder of the host's, with the rights of QEMU's user: what the guest
+// Folder is a folder of the host's in the words of -fsdev, with the rights of QEMU's user: what the guest
 // makes there belongs to that one. A path can't lead out of it, because QEMU follows no
 // symbolic link. Folders of other devices below it get numbers of their own.
-func folder(id string, d machine.Disk) string {
+func Folder(id string, d machine.Disk) string {
 	s := "local,id=" + id + ",security_model=none,multidevs=remap,path=" + strings.ReplaceAll(d.Path, ",", ",,")
 	if d.ReadOnly {
 		s += ",readonly=on"

@@ -37,6 +37,25 @@ type spec struct {
 		Guest    uint16
 	}
 	Forward bool // the program's cards are its own
+	Folders []folder
+}
+
+// folder is a folder of the host's, by the name of its 9P device.
+type folder struct {
+	Tag, At  string
+	ReadOnly bool
+}
+
+// mount mounts it without a cache, as Pith's own kernel does.
+func (f folder) mount() error {
+	if err := os.MkdirAll(f.At, 0o755); err != nil {
+		return err
+	}
+	var flags uintptr
+	if f.ReadOnly {
+		flags = syscall.MS_RDONLY
+	}
+	return syscall.Mount(f.Tag, f.At, "9p", flags, "trans=virtio,version=9p2000.L,access=any,cache=none,msize=131072")
 }
 
 // Names of the virtio-serial ports, as package abi has them.
@@ -53,6 +72,9 @@ func runMachine(text []byte) {
 	s.nameLinks()
 	for i := range s.Links {
 		s.bringUp(i)
+	}
+	for _, f := range s.Folders {
+		die("mount of "+f.At, f.mount())
 	}
 	console, control := openPort(consolePort), &driver{file: openPort(controlPort)}
 	program := exec.Command(program)
