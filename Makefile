@@ -69,6 +69,7 @@ bench: pith
 	go run ./bench/run
 	go run ./bench/run -workload coredns
 	go run ./bench/run -workload caddy
+	go run ./bench/disk/compare ./pith
 
 # gdb on a booted image, stopped at its first instruction.
 debug: pith

@@ -1,6 +1,7 @@
-// Command disk measures files on a folder: it is the same program in a machine, in
-// the Linux guest and on the host. Usage: disk FOLDER. It prints one line for each
-// measure, NAME VALUE UNIT, of the best of three rounds.
+// Command disk measures files: it is the same program in a machine, in the Linux guest
+// and on the host. Usage: disk VOLUME MEMORY, a folder on a disk and one on a tmpfs. It
+// prints one line for each measure, NAME VALUE UNIT, of the best of some rounds, and
+// "done" at the end.
 package main
 
 import (
@@ -20,8 +21,8 @@ const (
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fmt.Fprintln(os.Stderr, "usage: disk FOLDER")
+	if len(os.Args) != 3 {
+		fmt.Fprintln(os.Stderr, "usage: disk VOLUME MEMORY")
 		os.Exit(2)
 	}
 	dir := os.Args[1]
@@ -29,6 +30,8 @@ func main() {
 	report("replace", "ops/s", func() float64 { return rate(renamed, func() { replace(dir) }) })
 	report("write", "MB/s", func() float64 { return rate(large/1e6, func() { writeLarge(dir) }) })
 	report("read", "MB/s", func() float64 { return rate(large/1e6, func() { readLarge(dir) }) })
+	small(os.Args[2])
+	fmt.Println("done")
 }
 
 func report(name, unit string, measure func() float64) {
