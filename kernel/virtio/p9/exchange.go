@@ -12,10 +12,7 @@ import (
 // more than those hold. slot, below Requests, is the caller's alone meanwhile. One
 // of the two messages must have at most 4 KiB: a longer request gets no longer reply.
 func (d *Device) Exchange(slot int, request, reply [][]byte) (int, error) {
-	s, err := d.slot(slot)
-	if err != nil {
-		return 0, err
-	}
+	s := d.slots[slot]
 	out, in, err := s.load(request)
 	if err != nil {
 		return 0, err
@@ -28,26 +25,6 @@ func (d *Device) Exchange(slot int, request, reply [][]byte) (int, error) {
 		left = left[copy(p, left):]
 	}
 	return int(s.written), nil
-}
-
-// slot returns a slot, which has memory from its first use on.
-func (d *Device) slot(i int) (*slot, error) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if err := d.queue.Err(); err != nil {
-		return nil, err
-	}
-	if d.slots[i] != nil {
-		return d.slots[i], nil
-	}
-	s := &slot{}
-	s.small, s.smallPhys = d.mem.Alloc(smallSize)
-	s.large, s.largePhys = d.mem.Alloc(largeSize)
-	if s.small == nil || s.large == nil {
-		return nil, errors.New("virtio-9p: no memory for its buffers")
-	}
-	d.slots[i] = s
-	return s, nil
 }
 
 // load puts a request into the slot's memory, and says what the device reads and

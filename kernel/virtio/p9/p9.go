@@ -29,13 +29,13 @@ const (
 // Device is a virtio 9P device. Its methods may be called from several goroutines.
 type Device struct {
 	tag string
-	mem virtio.Memory
+
+	slots []*slot
 
 	mu      sync.Mutex
 	changed sync.Cond // a request was completed, or the wait is up to someone else
 	queue   *virtio.Queue
 	waiting bool    // somebody is in Await
-	slots   []*slot // nil until they are used
 	posted  []*slot // by the id of their chains
 }
 
@@ -68,7 +68,7 @@ func start(t virtio.Transport, mem virtio.Memory, report func(error)) (*Device, 
 	if err != nil {
 		return nil, err
 	}
-	d := &Device{mem: mem}
+	d := &Device{}
 	d.changed.L = &d.mu
 	if features&featureTag != 0 {
 		if d.tag, err = readTag(t); err != nil {
@@ -82,9 +82,27 @@ func start(t virtio.Transport, mem virtio.Memory, report func(error)) (*Device, 
 		return nil, err
 	}
 	d.posted = make([]*slot, d.queue.Size())
-	d.slots = make([]*slot, d.queue.Size()/2)
+	for range d.queue.Size() / 2 {
+		if s := newSlot(mem); s != nil {
+			d.slots = append(d.slots, s)
+		}
+	}
+	if len(d.slots) == 0 {
+		return nil, errors.New("no memory for its buffers")
+	}
 	virtio.Ready(t)
 	return d, nil
+}
+
+// newSlot returns nil if there is no memory: a small machine gets by with few.
+func newSlot(mem virtio.Memory) *slot {
+	s := &slot{}
+	s.small, s.smallPhys = mem.Alloc(smallSize)
+	s.large, s.largePhys = mem.Alloc(largeSize)
+	if s.small == nil || s.large == nil {
+		return nil
+	}
+	return s
 }
 
 // readTag reads the device's name: its length in two bytes, then the name.
