@@ -190,6 +190,25 @@ func TestFences(t *testing.T) {
 	}
 }
 
+// TestFolders: QEMU refuses what is read-only as well, and follows a comma.
+func TestFolders(t *testing.T) {
+	for board, device := range map[string]string{machine.TypeMicroVM: "virtio-9p-device", machine.TypeQ35: "virtio-9p-pci,disable-legacy=on"} {
+		c := testCommand(board)
+		c.launch.Disks = []machine.Disk{{Path: "/v/x.img", Serial: "pith-0"}, {Path: "/a, b", Serial: "pith-1", Folder: true, ReadOnly: true}}
+		args := c.args()
+		want := []string{"local,id=disk1,security_model=none,multidevs=remap,path=/a,, b,readonly=on"}
+		if got := after(args, "-fsdev"); !slices.Equal(got, want) {
+			t.Errorf("%s: folders %q", board, got)
+		}
+		if got := after(args, "-device"); !slices.Contains(got, device+",fsdev=disk1,mount_tag=pith-1") {
+			t.Errorf("%s: devices %q", board, got)
+		}
+		if got := after(args, "-drive"); len(got) != 1 {
+			t.Errorf("%s: drives %q", board, got)
+		}
+	}
+}
+
 // TestDisks: flushes reach the host's disk, and nothing else waits for it.
 func TestDisks(t *testing.T) {
 	for board, device := range map[string]string{machine.TypeMicroVM: "virtio-blk-device", machine.TypeQ35: "virtio-blk-pci,disable-legacy=on"} {
