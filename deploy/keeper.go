@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -124,7 +125,8 @@ func (k *Keeper) removeStrangers(ctx context.Context) error {
 func (k *Keeper) freeVolumes(ctx context.Context) error {
 	for _, i := range k.wanted.Instances {
 		e, err := k.Store.Find(i.Name())
-		if err != nil || len(e.Spec.Mounts) == 0 || e.Spec.Revision == i.Spec.Revision {
+		owns := func(m pith.Mount) bool { return m.Volume != "" }
+		if err != nil || !slices.ContainsFunc(e.Spec.Mounts, owns) || e.Spec.Revision == i.Spec.Revision {
 			continue
 		}
 		k.set(i.Name(), func(x *InstanceState) { x.Status = Waiting })

@@ -152,10 +152,24 @@ func TestCheck(t *testing.T) {
 	if pith.ExitCode(err) != 2 {
 		t.Fatalf("exit code %d: %v", pith.ExitCode(err), err)
 	}
-	for _, words := range []string{"front: a VLAN is carried by another", "store is a process, which has no volumes", "store: a folder of the host can't be a volume", "back is of driver user"} {
+	for _, words := range []string{"front: a VLAN is carried by another", "store is a process, which has no volumes", "back is of driver user"} {
 		if !strings.Contains(err.Error(), words) {
 			t.Errorf("no %q in:\n%v", words, err)
 		}
+	}
+}
+
+// TestFolderMounts: a folder of the host's goes to a machine of any kind, as it is.
+func TestFolderMounts(t *testing.T) {
+	x := topology()
+	want := pith.Mount{Source: "/srv", Target: "/srv", ReadOnly: true}
+	x.Services[0].Mounts = []pith.Mount{want}
+	x.Services[0].Kind = pith.Process
+	if err := Check(x); err != nil {
+		t.Error(err)
+	}
+	if got := resolve(t, x).Instances[0].Spec.Mounts; len(got) != 1 || got[0] != want {
+		t.Errorf("%+v", got)
 	}
 }
 

@@ -93,10 +93,12 @@ func (r Resolver) instance(w *Wanted, s *pith.Service, replica int) (Instance, e
 // VolumeName is the name that a deployment's volume has on this host.
 func VolumeName(deployment, volume string) string { return deployment + "_" + volume }
 
-// mounts are a service's volumes by their names on this host.
+// mounts are a service's volumes by their names on this host, and its folders.
 func mounts(deployment string, list []pith.Mount) (all []pith.Mount) {
 	for _, m := range list {
-		m.Volume = VolumeName(deployment, m.Volume)
+		if m.Source == "" {
+			m.Volume = VolumeName(deployment, m.Volume)
+		}
 		all = append(all, m)
 	}
 	return all

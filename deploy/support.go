@@ -20,9 +20,7 @@ func Check(t pith.Topology) error {
 	}
 	for _, s := range t.Services {
 		for _, m := range s.Mounts {
-			if m.Source != "" {
-				say("%s: a folder of the host can't be a volume of a deployment: hand %s over by configs, or name a volume", s.Name, m.Source)
-			} else if s.Kind != pith.Unikernel {
+			if m.Source == "" && s.Kind != pith.Unikernel {
 				say("%s is a %s, which has no volumes: a unikernel has (volume %s)", s.Name, s.Kind, m.Volume)
 			}
 		}
