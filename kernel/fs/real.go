@@ -96,11 +96,12 @@ func (n *Node) chownReal(uid, gid uint32) Errno {
 	return n.changeReal(a)
 }
 
-// statReal is Stat.
+// statReal is Stat. The copy keeps st on the stack of who asks, for nodes in memory too.
 func (n *Node) statReal(st *syscall.Stat_t) Errno {
-	*st = syscall.Stat_t{}
-	errno := n.real.Stat(st)
-	st.Dev, st.Ino = n.tree.device, n.inode
+	var found syscall.Stat_t
+	errno := n.real.Stat(&found)
+	found.Dev, found.Ino = n.tree.device, n.inode
+	*st = found
 	return errno
 }
 

@@ -42,3 +42,12 @@ func BenchmarkOpenClose(b *testing.B) {
 		do(syscall.SYS_CLOSE, fd, 0, 0)
 	}
 }
+
+func BenchmarkStat(b *testing.B) {
+	writeFile(b, "/tmp/bench", "text")
+	path := pointer("/tmp/bench")
+	var st syscall.Stat_t
+	for b.Loop() {
+		do(syscall.SYS_STAT, path, uintptr(unsafe.Pointer(&st)), 0)
+	}
+}

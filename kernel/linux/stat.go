@@ -40,8 +40,9 @@ func (c call) statBorn(dirfd, p, flags uintptr) (st syscall.Stat_t, born time.Ti
 		if p, ok := f.object.(placed); ok {
 			born = p.place().Born()
 		}
-		errno = f.stat(&st)
-		return st, born, errno
+		var open syscall.Stat_t // not st: that one stays on the stack
+		errno = f.stat(&open)
+		return open, born, errno
 	}
 	node, errno := c.node(dirfd, p, flags)
 	if errno != 0 {
