@@ -105,6 +105,7 @@ type Link struct {
 	Gateway []netip.Addr   // at most one a family
 	DNS     []netip.Addr
 	Routes  []Route
+	Queues  int `json:",omitempty"` // queue pairs on a tap or bridge; 0: as many as are good
 }
 
 // Route leads to a network by a router that a Link reaches.

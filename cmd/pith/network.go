@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/netip"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -21,10 +22,11 @@ type networkFlags struct {
 // cardOptions are one card's configuration, as it was written.
 type cardOptions struct {
 	addrs, gateways, dns, routes []string
+	queues                       string
 }
 
 func (o cardOptions) empty() bool {
-	return len(o.addrs)+len(o.gateways)+len(o.dns)+len(o.routes) == 0
+	return len(o.addrs)+len(o.gateways)+len(o.dns)+len(o.routes) == 0 && o.queues == ""
 }
 
 func (f *networkFlags) add(flags *pflag.FlagSet) {
@@ -96,8 +98,10 @@ func parseNet(text string, o cardOptions) (network.Mode, cardOptions, error) {
 			o.dns = append(o.dns, value)
 		case "route":
 			o.routes = append(o.routes, value)
+		case "queues":
+			o.queues = value
 		default:
-			return mode, o, pith.Errorf("--net %s: %q is no option of a card: use addr=, gateway=, dns= or route=", text, word)
+			return mode, o, pith.Errorf("--net %s: %q is no option of a card: use addr=, gateway=, dns=, route= or queues=", text, word)
 		}
 	}
 	return mode, o, nil
@@ -107,7 +111,7 @@ func parseNet(text string, o cardOptions) (network.Mode, cardOptions, error) {
 func newLink(kind string, mode network.Mode, o cardOptions, mac string) (pith.Link, error) {
 	if mode.Kind == network.User {
 		if !o.empty() {
-			return pith.Link{}, pith.Errorf("--addr, --gateway, --dns and --route are for a tap or bridge: the user network has its own")
+			return pith.Link{}, pith.Errorf("--addr, --gateway, --dns, --route and queues= are for a tap or bridge: the user network has its own")
 		}
 		return userLink(kind, mac), nil
 	}
@@ -122,8 +126,26 @@ func newLink(kind string, mode network.Mode, o cardOptions, mac string) (pith.Li
 	if link.DNS, err = parseAll(o.dns, "--dns", "an IP address", netip.ParseAddr); err != nil {
 		return link, err
 	}
+	if link.Queues, err = parseQueues(kind, o.queues); err != nil {
+		return link, err
+	}
 	link.Routes, err = parseAll(o.routes, "--route", "a route: write DESTINATION@GATEWAY, as in 10.1.0.0/16@10.0.0.9", parseRoute)
 	return link, err
+}
+
+// parseQueues reads a card's count of queue pairs.
+func parseQueues(kind, text string) (int, error) {
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	switch {
+	case err != nil || n < 1 || n > network.MaxQueues:
+		return 0, pith.Errorf("queues=%s is not a count of queue pairs from 1 to %d", text, network.MaxQueues)
+	case machine.Hosted(kind) && n > 1:
+		return 0, pith.Errorf("queues=%d is for unikernels: a machine of kind %s has one queue pair", n, kind)
+	}
+	return n, nil
 }
 
 // parseRoute reads DESTINATION@GATEWAY.

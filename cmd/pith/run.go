@@ -18,6 +18,7 @@ import (
 	"pith/image"
 	"pith/machine"
 	"pith/machine/host"
+	"pith/machine/qemu"
 	"pith/machine/volume"
 	"pith/network"
 )
@@ -275,6 +276,11 @@ func (f *runFlags) spec(args []string) (machine.Spec, error) {
 	if s.Links, err = f.network.links(s); err != nil {
 		return s, err
 	}
+	for _, l := range s.Links {
+		if s.Capture != "" && l.Queues > 1 {
+			return s, pith.Errorf("--pcap takes the packets of one queue pair: leave queues=%d out", l.Queues)
+		}
+	}
 	return s, s.Check()
 }
 
@@ -305,12 +311,16 @@ func plug(s machine.Spec) (cards []machine.Card, done func(), err error) {
 			cards = append(cards, machine.Card{Link: link, Wire: machine.Wire{Bridge: mode.Name}})
 			continue
 		}
-		a, err := network.AttachQueues(mode, queues(s))
+		a, err := network.AttachQueues(mode, queues(s, link))
 		if err != nil {
 			done()
 			return nil, nil, err
 		}
 		open = append(open, a)
+		if got := 1 + len(a.Queues); got < link.Queues {
+			done()
+			return nil, nil, pith.Errorf("%s was made for one queue, and queues=%d are wanted; as root: ip tuntap add NAME mode tap multi_queue user $USER", mode, link.Queues)
+		}
 		wire := machine.Wire{User: a.User, Tap: a.Tap, Queues: a.Queues}
 		if i == 0 {
 			wire.Ports = s.Ports
@@ -320,13 +330,16 @@ func plug(s machine.Spec) (cards []machine.Card, done func(), err error) {
 	return cards, done, nil
 }
 
-// queues is how many queue pairs a machine's cards are to have: one for each CPU of a
-// unikernel. QEMU writes the packets of one queue only into a file.
-func queues(s machine.Spec) int {
-	if machine.Hosted(s.Kind) || s.Capture != "" {
+// queues is how many queue pairs a card is to have.
+func queues(s machine.Spec, l pith.Link) int {
+	switch {
+	case machine.Hosted(s.Kind), s.Capture != "": // QEMU writes the packets of one queue only into a file
 		return 1
+	case l.Queues > 0:
+		return l.Queues
+	default:
+		return qemu.QueuePairs(host.This(), s.CPUs)
 	}
-	return s.CPUs
 }
 
 // modeOf is how a card is joined to its network.
