@@ -150,6 +150,9 @@ func beClient(what string) int {
 	if args, ok := strings.CutPrefix(what, "probe "); ok {
 		return probe(args)
 	}
+	if addr, ok := strings.CutPrefix(what, "flows "); ok {
+		return useFlows(addr)
+	}
 	addr, text, _ := strings.Cut(what, " ")
 	n, err := strconv.Atoi(text)
 	if err != nil {

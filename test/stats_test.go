@@ -36,7 +36,8 @@ func TestStats(t *testing.T) {
 }
 
 type figures struct {
-	Goroutines, Heap, HeapGoal, MemoryUsed, MemoryGiven, RxPackets, TxPackets, RxBytes uint64
+	Goroutines, Heap, HeapGoal, MemoryUsed, MemoryGiven, RxPackets, TxPackets, RxBytes, Drops uint64
+	Queues                                                                                    []struct{ Rx, Tx, Full uint64 }
 }
 
 func stats(t *testing.T, name string) figures {

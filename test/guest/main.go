@@ -46,6 +46,7 @@ var programs = map[string]func(){
 	"dup":     duplicate,
 	"print":   printLines,
 	"fetch":   fetch,
+	"flows":   flows,
 	"routes":  routes,
 	"show":    show,
 	"cat":     func() { _, err := io.Copy(os.Stdout, os.Stdin); check(err) },
