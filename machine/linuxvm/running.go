@@ -15,6 +15,7 @@ import (
 	"pith"
 	"pith/abi"
 	"pith/machine"
+	"pith/machine/qemu"
 )
 
 // vm is a machine that runs.
@@ -64,10 +65,13 @@ func startVM(cmd *exec.Cmd, g *Guest, disk, accel string, l machine.Launch) (_ *
 		return nil, fmt.Errorf("start QEMU: %w", err)
 	}
 	m.control = ours[2]
+	runs := sync.OnceFunc(func() { qemu.WelcomeMany(m.id, l.Cards) })
 	console := &lockedWriter{to: l.Console}
 	m.outputs.Go(func() { pump(console, ours[0]) })
 	m.outputs.Go(func() { pump(console, ours[1]) })
-	m.outputs.Go(func() { pump(&machine.LineReader{Notify: m.watch(l.Notify)}, ours[2]) })
+	m.outputs.Go(func() {
+		pump(&machine.LineReader{Notify: m.watch(func(msg machine.Message) { runs(); l.Notify(msg) })}, ours[2])
+	})
 	return m, nil
 }
 

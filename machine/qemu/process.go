@@ -38,6 +38,7 @@ type process struct {
 	pieces   chan machine.Message // of the profile that is being taken
 	taking   sync.Mutex           // one Profile at a time
 	input    func()               // starts to pass standard input on; nil where there is none
+	runs     func()               // takes in that the guest runs
 	killed   bool
 	code     *int // of the guest's exit message
 	oom      error
@@ -83,6 +84,7 @@ func start(path string, h host.Host, accel Accel, l machine.Launch) (_ *process,
 	if l.Input != nil {
 		p.input = sync.OnceFunc(func() { go p.passInput(l.Input, p.inputEnd) })
 	}
+	p.runs = sync.OnceFunc(func() { WelcomeMany(p.id, l.Cards) })
 	p.pump(ours[0], l.Console)
 	p.pump(ours[1], &machine.LineReader{Notify: p.watch(l.Notify)})
 	p.pump(ours[5], machine.NewUnpacker(l.Spec.Send))
@@ -181,6 +183,7 @@ func (p *process) pump(from *os.File, to io.Writer) {
 // watch keeps what the guest says about its end.
 func (p *process) watch(notify func(machine.Message)) func(machine.Message) {
 	return func(m machine.Message) {
+		p.runs()
 		switch {
 		case m.Kind == abi.ControlInput && p.input != nil:
 			p.input()
