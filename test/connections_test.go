@@ -153,6 +153,9 @@ func beClient(what string) int {
 	if addr, ok := strings.CutPrefix(what, "flows "); ok {
 		return useFlows(addr)
 	}
+	if args, ok := strings.CutPrefix(what, "outside "); ok {
+		return beOutside(args)
+	}
 	addr, text, _ := strings.Cut(what, " ")
 	n, err := strconv.Atoi(text)
 	if err != nil {
