@@ -17,7 +17,7 @@ import (
 
 const (
 	dialTime   = 20 * time.Second // for a connection to the outside
-	maxDialing = 256              // connections that are being made at once
+	maxDialing = 4096             // connections that are being made at once; others try again a second later
 )
 
 // forwardOut hands what the machine sends to sockets of this process.
@@ -34,7 +34,8 @@ func (n *Network) outside(addr tcpip.Address, port uint16) (to netip.AddrPort, o
 	a, _ := netip.AddrFromSlice(addr.AsSlice())
 	switch {
 	case a == nameserver && port == 53:
-		return n.dns, n.dns.IsValid()
+		dns := hostResolver(n.resolver) // it may be another one than a minute ago
+		return dns, dns.IsValid()
 	case machineAddr.Contains(a), a.IsLoopback(), a.IsMulticast(), a.IsUnspecified(), a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
 		return to, false
 	}

@@ -53,8 +53,8 @@ func Link(mac string) pith.Link {
 
 // Network is one machine's network. Close ends it.
 type Network struct {
-	stack *stack.Stack
-	dns   netip.AddrPort // where queries to nameserver go
+	stack    *stack.Stack
+	resolver string // the file that names the host's DNS server
 
 	mu     sync.Mutex
 	closed bool
@@ -68,9 +68,9 @@ func New(tap *os.File, ports []pith.Port) (*Network, error) {
 		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, arp.NewProtocol},
 		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol, icmp.NewProtocol4},
 	})
-	n := &Network{stack: s, dns: hostResolver("/etc/resolv.conf"), open: map[io.Closer]bool{}}
-	if err := n.plug(tap); err != nil {
-		s.Close()
+	n := &Network{stack: s, resolver: "/etc/resolv.conf", open: map[io.Closer]bool{}}
+	if err := n.start(tap); err != nil {
+		n.Close()
 		return nil, fmt.Errorf("user network: %w", err)
 	}
 	n.forwardOut()
@@ -81,6 +81,17 @@ func New(tap *os.File, ports []pith.Port) (*Network, error) {
 		}
 	}
 	return n, nil
+}
+
+// start sets the stack up and plugs it in.
+func (n *Network) start(tap *os.File) error {
+	// Published ports are carried inwards from one address: without this, connections that
+	// have ended hold its ports for a minute.
+	reuse := tcpip.TCPTimeWaitReuseGlobal
+	if err := n.stack.SetTransportProtocolOption(tcp.ProtocolNumber, &reuse); err != nil {
+		return errors.New(err.String())
+	}
+	return n.plug(tap)
 }
 
 // plug makes the stack the gateway at the other end of the tap, which takes
