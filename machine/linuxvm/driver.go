@@ -100,6 +100,7 @@ type guestSpec struct {
 	Ports []pith.Port
 
 	Forward bool
+	Input   bool // there is an InputPort
 	Folders []guestFolder
 }
 
@@ -126,7 +127,7 @@ func writeDisk(file, common string, l machine.Launch) (err error) {
 	for _, c := range l.Cards {
 		links = append(links, c.Link)
 	}
-	text, err := json.Marshal(guestSpec{s.Name, s.Argv(), s.Environ(), cmp.Or(s.Dir, "/"), links, s.Ports, s.Forward, folders(l)})
+	text, err := json.Marshal(guestSpec{s.Name, s.Argv(), s.Environ(), cmp.Or(s.Dir, "/"), links, s.Ports, s.Forward, l.Input != nil, folders(l)})
 	if err != nil {
 		return fmt.Errorf("linuxvm: %w", err)
 	}
@@ -170,8 +171,8 @@ func rootEntries(files []machine.RootFile) []entry {
 }
 
 // vmArguments is QEMU's command line. The descriptors 3, 4 and 5 are the
-// kernel's console, the program's output and the control port; cards' taps
-// follow.
+// kernel's console, the program's output and the control port; the program's input, if
+// it has any, and the cards' taps follow.
 func vmArguments(g *Guest, disk, accel string, l machine.Launch) (args []string, taps []*os.File) {
 	cpu, words := DefaultCPU, slices.Clone(tuning)
 	if accel == qemu.KVM {
@@ -197,11 +198,16 @@ func vmArguments(g *Guest, disk, accel string, l machine.Launch) (args []string,
 		"-device", "virtserialport,nr=1,chardev=console,name=" + abi.ConsolePort,
 		"-device", "virtserialport,nr=2,chardev=control,name=" + abi.ControlPort,
 	}
+	next := 6
+	if l.Input != nil {
+		args = append(args, "-chardev", fmt.Sprintf("socket,id=input,fd=%d", next), "-device", "virtserialport,nr=3,chardev=input,name="+abi.InputPort)
+		next++
+	}
 	for i, c := range l.Cards {
 		id := fmt.Sprintf("net%d", i)
 		wire := "user,id=" + id + qemu.Forwards(c.Wire.Ports)
 		if c.Wire.Tap != nil {
-			wire = fmt.Sprintf("tap,id=%s,fd=%d,vhost=off", id, 6+len(taps))
+			wire = fmt.Sprintf("tap,id=%s,fd=%d,vhost=off", id, next+len(taps))
 			taps = append(taps, c.Wire.Tap)
 		}
 		args = append(args, "-netdev", wire, "-device", "virtio-net-device,netdev="+id+",mac="+c.Link.MAC)

@@ -41,9 +41,13 @@ func startVM(cmd *exec.Cmd, g *Guest, disk, accel string, l machine.Launch) (_ *
 	cmd.Args = append(cmd.Args, args...)
 	cmd.Stderr = &m.stderr
 	cmd.SysProcAttr = endWithUs()
+	channels := 3
+	if l.Input != nil {
+		channels++
+	}
 	var ours []net.Conn
 	defer func() {
-		for _, f := range cmd.ExtraFiles[:min(3, len(cmd.ExtraFiles))] {
+		for _, f := range cmd.ExtraFiles[:min(channels, len(cmd.ExtraFiles))] {
 			f.Close()
 		}
 		if err != nil {
@@ -52,7 +56,7 @@ func startVM(cmd *exec.Cmd, g *Guest, disk, accel string, l machine.Launch) (_ *
 			}
 		}
 	}()
-	for range 3 {
+	for range channels {
 		mine, theirs, err := socketPair()
 		if err != nil {
 			return nil, fmt.Errorf("linuxvm: channel: %w", err)
@@ -65,6 +69,9 @@ func startVM(cmd *exec.Cmd, g *Guest, disk, accel string, l machine.Launch) (_ *
 		return nil, fmt.Errorf("start QEMU: %w", err)
 	}
 	m.control = ours[2]
+	if l.Input != nil {
+		go m.passInput(l.Input, ours[3])
+	}
 	runs := sync.OnceFunc(func() { qemu.WelcomeMany(m.id, l.Cards) })
 	console := &lockedWriter{to: l.Console}
 	m.outputs.Go(func() { pump(console, ours[0]) })
@@ -73,6 +80,15 @@ func startVM(cmd *exec.Cmd, g *Guest, disk, accel string, l machine.Launch) (_ *
 		pump(&machine.LineReader{Notify: m.watch(func(msg machine.Message) { runs(); l.Notify(msg) })}, ours[2])
 	})
 	return m, nil
+}
+
+// passInput copies standard input to the guest, and tells it how much there was when it
+// ends. It ends with the machine, though perhaps only after the input's next byte.
+func (m *vm) passInput(from io.Reader, to net.Conn) {
+	defer to.Close()
+	n, _ := io.Copy(to, from)                            // input that fails has ended
+	fmt.Fprintf(m.control, "%s %d\n", abi.ControlEnd, n) // a guest that has ended needs none
+	<-m.ended
 }
 
 // lockedWriter keeps the kernel's writes from overlapping the program's.

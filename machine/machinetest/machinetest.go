@@ -57,6 +57,7 @@ func Run(t *testing.T, s Suite) {
 	t.Run("kill", s.kill)
 	t.Run("memory", s.memory)
 	t.Run("no input", s.noInput)
+	t.Run("input", s.input)
 	t.Run("files", s.files)
 	if s.UserLink == nil {
 		return
@@ -87,6 +88,12 @@ func (s Suite) start(t *testing.T, ports []string, args ...string) *trial {
 // startWith is start of a machine that change has changed.
 func (s Suite) startWith(t *testing.T, change func(*machine.Spec), ports []string, args ...string) *trial {
 	t.Helper()
+	return s.startReading(t, nil, change, ports, args...)
+}
+
+// startReading is startWith for a machine with a standard input.
+func (s Suite) startReading(t *testing.T, input io.Reader, change func(*machine.Spec), ports []string, args ...string) *trial {
+	t.Helper()
 	spec := machine.Spec{
 		Machine: pith.Machine{
 			Name: "contract", Image: s.Image, CPUs: s.CPUs, Memory: machine.DefaultMemory,
@@ -112,7 +119,7 @@ func (s Suite) startWith(t *testing.T, change func(*machine.Spec), ports []strin
 	}
 	tr := &trial{T: t, entry: entry, out: &buffer{}, ports: spec.Ports, ready: make(chan pith.Port, 16), ended: make(chan struct{})}
 	tr.run(&machine.Supervisor{
-		Entry: entry, Driver: s.Driver, Cards: s.cards(spec), Output: tr.out,
+		Entry: entry, Driver: s.Driver, Cards: s.cards(spec), Output: tr.out, Input: input,
 		Ready: func(p pith.Port) { tr.ready <- p },
 	})
 	return tr
@@ -309,6 +316,26 @@ func (s Suite) noInput(t *testing.T) {
 		t.Errorf("exit = %+v", exit)
 	}
 	m.says("read 0 bytes")
+}
+
+// input: the program reads all of a large standard input, in pieces, and its end.
+func (s Suite) input(t *testing.T) {
+	const pieces, piece = 5, 100_000
+	r, w := io.Pipe()
+	defer r.Close()
+	go func() {
+		for range pieces {
+			if _, err := w.Write(bytes.Repeat([]byte("i"), piece)); err != nil {
+				return
+			}
+		}
+		w.Close()
+	}()
+	m := s.startReading(t, r, func(*machine.Spec) {}, nil, "read")
+	if exit := m.wait(); exit.Code != 0 || exit.Err != nil {
+		t.Errorf("exit = %+v", exit)
+	}
+	m.says(fmt.Sprintf("read %d bytes", pieces*piece))
 }
 
 func (s Suite) kill(t *testing.T) {

@@ -37,6 +37,7 @@ type spec struct {
 		Guest    uint16
 	}
 	Forward bool // the program's cards are its own
+	Input   bool // the driver sends the program's input
 	Folders []folder
 }
 
@@ -62,6 +63,7 @@ func (f folder) mount() error {
 const (
 	consolePort = "pith.console"
 	controlPort = "pith.control"
+	inputPort   = "pith.input"
 )
 
 // runMachine runs the program and tells the driver how it ended.
@@ -77,11 +79,20 @@ func runMachine(text []byte) {
 		die("mount of "+f.At, f.mount())
 	}
 	console, control := openPort(consolePort), &driver{file: openPort(controlPort)}
+	if s.Input {
+		control.input = new(input)
+	}
 	program := exec.Command(program)
 	program.Args, program.Env, program.Dir = s.Args, s.Env, s.Dir
 	program.Stdout, program.Stderr = console, console
+	var stdin *os.File
+	if control.input != nil {
+		stdin = control.input.open(openPort(inputPort))
+		program.Stdin = stdin
+	}
 	die("start of the program", program.Start())
-	go control.passSignals(program.Process)
+	stdin.Close() // or it would seem that somebody reads; nil is no fault
+	go control.obey(program.Process)
 	go control.watch(s)
 	program.Wait() // the state tells how it ended
 	control.say("exit %d", exitCode(program.ProcessState, control))
@@ -197,8 +208,9 @@ func openPort(name string) *os.File {
 
 // driver is the other end of the control port.
 type driver struct {
-	mu   sync.Mutex
-	file *os.File
+	mu    sync.Mutex
+	file  *os.File
+	input *input // nil where the program has none
 }
 
 func (d *driver) say(format string, words ...any) {
@@ -207,13 +219,17 @@ func (d *driver) say(format string, words ...any) {
 	fmt.Fprintf(d.file, format+"\n", words...)
 }
 
-// passSignals hands on the signals that the driver sends.
-func (d *driver) passSignals(p *os.Process) {
+// obey hands on the signals that the driver sends, and the end of the input.
+func (d *driver) obey(p *os.Process) {
 	for lines := bufio.NewScanner(d.file); lines.Scan(); {
-		if text, ok := strings.CutPrefix(lines.Text(), "signal "); ok {
-			if n, err := strconv.Atoi(text); err == nil {
-				p.Signal(syscall.Signal(n))
-			}
+		word, text, _ := strings.Cut(lines.Text(), " ")
+		n, err := strconv.ParseInt(text, 10, 64)
+		switch {
+		case err != nil:
+		case word == "signal":
+			p.Signal(syscall.Signal(n))
+		case word == "end" && d.input != nil:
+			d.input.endsAfter(n)
 		}
 	}
 }
