@@ -3,8 +3,10 @@ package main
 import (
 	"fmt"
 	"io/fs"
+	"path"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -114,13 +116,45 @@ func networkFinding(h host.Host) host.Finding {
 		f.Detail = "taps and bridges are a part of Linux; the user network works"
 	case !exists(h, "dev/net/tun"):
 		f.Detail, f.Fix = "there is no /dev/net/tun; the user network works", "sudo modprobe tun"
+	case h.Access("/dev/net/tun") != nil:
+		f.Detail, f.Fix = "this user may not open /dev/net/tun, which taps and bridges need; the user network works", "sudo chmod 666 /dev/net/tun"
 	case !h.Root:
+		taps := ownTaps(h)
+		if f.OK = len(taps) > 0; f.OK {
+			f.Detail = "--net tap:NAME can be used with " + strings.Join(taps, ", ") + "; --net bridge:NAME needs root"
+			break
+		}
 		f.Detail = "--net bridge:NAME needs root, --net tap:NAME a tap of this user's; the user network works"
-		f.Fix = "sudo ip tuntap add tap0 mode tap user $USER"
+		f.Fix = "sudo ip tuntap add tap0 mode tap user $USER && sudo ip link set tap0 up"
 	default:
 		f.OK, f.Detail = true, "--net tap:NAME and --net bridge:NAME can be used"
 	}
 	return f
+}
+
+// ownTaps are the names of this user's taps.
+// Source: the kernel's drivers/net/tun.c, attributes owner and tun_flags.
+func ownTaps(h host.Host) (names []string) {
+	const isTap = 0x2 // IFF_TAP
+	owners, _ := fs.Glob(h.Files, "sys/class/net/*/owner")
+	for _, file := range owners {
+		dir := path.Dir(file)
+		owner, err1 := number(h, file)
+		flags, err2 := number(h, dir+"/tun_flags")
+		if err1 == nil && err2 == nil && owner == int64(h.UID) && flags&isTap != 0 {
+			names = append(names, path.Base(dir))
+		}
+	}
+	return names
+}
+
+// number reads a file that holds one.
+func number(h host.Host, name string) (int64, error) {
+	text, err := fs.ReadFile(h.Files, name)
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseInt(strings.TrimSpace(string(text)), 0, 64)
 }
 
 func exists(h host.Host, name string) bool {

@@ -65,3 +65,52 @@ func TestDoctor(t *testing.T) {
 		}
 	}
 }
+
+// TestDoctorTap: what stands between a user and taps is told with what puts it right.
+func TestDoctorTap(t *testing.T) {
+	const user = 1000
+	file := func(text string) *fstest.MapFile { return &fstest.MapFile{Data: []byte(text)} }
+	tap := func(owner, flags string) fstest.MapFS {
+		return fstest.MapFS{
+			"dev/net/tun": file(""), "sys/class/net/lo/mtu": file("65536"),
+			"sys/class/net/tap7/owner": file(owner), "sys/class/net/tap7/tun_flags": file(flags),
+		}
+	}
+	for _, c := range []struct {
+		what   string
+		os     string
+		root   bool
+		denied bool
+		files  fstest.MapFS
+		ok     bool
+		says   string
+	}{
+		{what: "another system", os: "darwin", says: "a part of Linux"},
+		{what: "no device", root: true, says: "modprobe tun"},
+		{what: "no right to open it", denied: true, files: fstest.MapFS{"dev/net/tun": file("")}, says: "chmod 666 /dev/net/tun"},
+		{what: "no tap", files: fstest.MapFS{"dev/net/tun": file("")}, says: "ip tuntap add tap0 mode tap user $USER"},
+		{what: "one's own tap", files: tap("1000\n", "0x1002\n"), ok: true, says: "with tap7; --net bridge:NAME needs root"},
+		{what: "another's tap", files: tap("1001\n", "0x1002\n"), says: "ip tuntap add"},
+		{what: "nobody's tap", files: tap("-1\n", "0x1002\n"), says: "ip tuntap add"},
+		{what: "no tap but a tun", files: tap("1000\n", "0x1001\n"), says: "ip tuntap add"},
+		{what: "root", root: true, files: fstest.MapFS{"dev/net/tun": file("")}, ok: true, says: "--net bridge:NAME can be used"},
+	} {
+		h := fakeHost(nil)
+		h.Root, h.UID, h.Files = c.root, user, c.files
+		h.Access = func(string) error {
+			if c.denied {
+				return errors.New("denied")
+			}
+			return nil
+		}
+		if c.os != "" {
+			h.OS = c.os
+		}
+		if c.files == nil {
+			h.Files = fstest.MapFS{}
+		}
+		if f := networkFinding(h); f.OK != c.ok || !strings.Contains(f.Detail+" "+f.Fix, c.says) {
+			t.Errorf("%s: %+v, want %v and %q", c.what, f, c.ok, c.says)
+		}
+	}
+}

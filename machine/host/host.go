@@ -22,6 +22,7 @@ type Host struct {
 	OS   string // as runtime.GOOS
 	Arch string // as runtime.GOARCH
 	Root bool   // this user is root
+	UID  int    // this user's number
 
 	Files    fs.FS // the file tree from "/" on, names without the leading slash
 	Getenv   func(key string) string
@@ -39,6 +40,7 @@ func This() Host {
 		OS:       runtime.GOOS,
 		Arch:     runtime.GOARCH,
 		Root:     os.Getuid() == 0,
+		UID:      os.Getuid(),
 		Files:    os.DirFS("/"),
 		Getenv:   os.Getenv,
 		LookPath: exec.LookPath,
