@@ -73,6 +73,15 @@ type Attachment struct {
 // help: QEMU serves all of them on one thread.
 const MaxQueues = 8
 
+// Check refuses a mode that this host can't offer. It changes nothing, so that what
+// only an attempt shows (a tap in use) is left to Attach.
+func Check(m Mode) error {
+	if m.Kind == User {
+		return nil
+	}
+	return checkTap(m)
+}
+
 // Attach opens the host's end for a mode, with one queue. Close it when the
 // machine has started: the machine holds it by then.
 func Attach(m Mode) (Attachment, error) { return AttachQueues(m, 1) }

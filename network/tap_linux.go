@@ -12,6 +12,18 @@ import (
 
 const tunDevice = "/dev/net/tun"
 
+// checkTap is Check for taps and bridges.
+func checkTap(m Mode) error {
+	if _, err := net.InterfaceByName(m.Name); err != nil {
+		return missing(m)
+	}
+	fd, err := unix.Open(tunDevice, unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return explainTun(m, err)
+	}
+	return unix.Close(fd)
+}
+
 // openTap opens the tap that a mode names, or makes one on its bridge, with up to
 // so many queues.
 func openTap(m Mode, queues int) ([]*os.File, error) {

@@ -125,6 +125,15 @@ func refused(t *testing.T, m Mode, queues int, says string) {
 	}
 }
 
+// refusedBefore is refused, also by Check.
+func refusedBefore(t *testing.T, m Mode, says string) {
+	t.Helper()
+	refused(t, m, 1, says)
+	if err := Check(m); pith.ExitCode(err) != 2 || !strings.Contains(err.Error(), says) {
+		t.Errorf("Check of %s: %v; want one that says %q", m, err, says)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	isolated(t)
 	ip(t, "link", "add", "br0", "type", "bridge")
@@ -142,6 +151,14 @@ func TestRefusals(t *testing.T) {
 	} {
 		for _, queues := range []int{1, 2} {
 			refused(t, c.mode, queues, c.says)
+		}
+	}
+	for _, m := range []Mode{{Tap, "tap7"}, {Bridge, "br7"}} {
+		refusedBefore(t, m, "no interface")
+	}
+	for _, m := range []Mode{{Tap, "tap0"}, {Bridge, "br0"}, {Kind: User}} {
+		if err := Check(m); err != nil {
+			t.Errorf("Check of %s: %v", m, err)
 		}
 	}
 	if left, err := exec.Command("ip", "-o", "link", "show").Output(); err != nil || strings.Contains(string(left), "pith") {
@@ -195,11 +212,11 @@ func TestNoTun(t *testing.T) {
 	mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE)
 	mount("tmpfs", filepath.Dir(tunDevice), "tmpfs", 0)
 	for _, m := range []Mode{{Tap, "br0"}, {Bridge, "br0"}} {
-		refused(t, m, 2, "this host has no /dev/net/tun; as root: modprobe tun")
+		refusedBefore(t, m, "this host has no /dev/net/tun; as root: modprobe tun")
 	}
 	if err := os.WriteFile(tunDevice, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	become(t, 12345)
-	refused(t, Mode{Bridge, "br0"}, 1, "this user may not open /dev/net/tun")
+	refusedBefore(t, Mode{Bridge, "br0"}, "this user may not open /dev/net/tun")
 }

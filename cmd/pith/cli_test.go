@@ -120,6 +120,8 @@ func TestBadInput(t *testing.T) {
 	c.fails(2, "no option of a card", "run", "--net", "tap:a,speed=9", ".")
 	c.fails(2, "stands alone", "run", "--net", "tap:a", "--net", "none", ".")
 	c.fails(2, "one user network", "run", "--net", "user", "--net", "user", ".")
+	c.fails(2, "no interface pith-none", "run", "--net", "tap:pith-none", ".")
+	c.fails(2, "no interface pith-none", "run", "--net", "bridge:pith-none", ".")
 	c.fails(2, "from 1 to 8", "run", "--net", "tap:a,queues=9", ".")
 	c.fails(2, "from 1 to 8", "run", "--net", "tap:a,queues=two", ".")
 	c.fails(2, "for a tap or bridge", "run", "--net", "user,queues=2", ".")

@@ -161,6 +161,9 @@ func (a *app) create(ctx context.Context, args []string, f runFlags) (*machine.E
 	if err := driverOf(spec.Kind, h).Check(spec); err != nil {
 		return nil, err
 	}
+	if err := checkNetworks(spec); err != nil {
+		return nil, err
+	}
 	if spec.Ports, err = machine.FreePorts(spec.Ports); err != nil {
 		return nil, err
 	}
@@ -328,6 +331,23 @@ func plug(s machine.Spec) (cards []machine.Card, done func(), err error) {
 		cards = append(cards, machine.Card{Link: link, Wire: wire})
 	}
 	return cards, done, nil
+}
+
+// checkNetworks refuses networks that this host hasn't got, before anything is built.
+func checkNetworks(s machine.Spec) error {
+	for _, link := range s.Links {
+		mode, err := network.ParseMode(link.Network)
+		if err != nil {
+			return err
+		}
+		if mode.Kind == network.Bridge && interfaces(s.Kind) {
+			continue // its driver joins it
+		}
+		if err := network.Check(mode); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // queues is how many queue pairs a card is to have.
