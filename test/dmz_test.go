@@ -1,7 +1,6 @@
 package test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,128 +8,18 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"pith/machine"
 	"pith/network"
 )
 
-// deployment is one that a test has brought up.
-type deployment struct {
-	*testing.T
-	name  string
-	state string
-}
-
-func (d deployment) pith(args ...string) (string, error) {
-	c := exec.Command(command, args...)
-	c.Env = append(os.Environ(), "PITH_STATE="+d.state)
-	out, err := c.CombinedOutput()
-	return string(out), err
-}
-
-// must is pith that works.
-func (d deployment) must(args ...string) string {
-	d.Helper()
-	out, err := d.pith(args...)
-	if err != nil {
-		d.Fatalf("pith %q: %v\n%s\n%s", args, err, out, d.keeperLog())
-	}
-	return out
-}
-
-func (d deployment) keeperLog() string {
-	text, _ := os.ReadFile(filepath.Join(d.state, "_deployments", d.name, "keeper.log"))
-	return string(text)
-}
-
-// pids are the processes of the instances, by their names.
-func (d deployment) pids() map[string]int {
-	d.Helper()
-	c := exec.Command(command, "ps", "-o", "json")
-	c.Env = append(os.Environ(), "PITH_STATE="+d.state)
-	out, err := c.Output()
-	if err != nil {
-		d.Fatal(err)
-	}
-	var list []struct {
-		Name string
-		PID  int
-	}
-	if err := json.Unmarshal(out, &list); err != nil {
-		d.Fatal(err)
-	}
-	pids := map[string]int{}
-	for _, m := range list {
-		pids[m.Name] = m.PID
-	}
-	return pids
-}
-
-// hostTraces is what a deployment could leave on the host: interfaces, namespaces,
-// rules, and processes that know its state.
-func (d deployment) hostTraces() string {
-	var b bytes.Buffer
-	for _, line := range []string{"ip -o -br link", "ip netns list", "ip rule", "ip route", "nft list ruleset"} {
-		words := strings.Fields(line)
-		if _, err := exec.LookPath(words[0]); err != nil {
-			continue
-		}
-		out, _ := exec.Command(words[0], words[1:]...).CombinedOutput()
-		for l := range strings.Lines(string(out)) {
-			if words[1] != "netns" || strings.Contains(l, d.name) { // other tests make theirs
-				b.WriteString(l)
-			}
-		}
-	}
-	processes, _ := filepath.Glob("/proc/[0-9]*/cmdline")
-	for _, p := range processes {
-		text, _ := os.ReadFile(p)
-		if bytes.Contains(text, []byte(d.state)) || bytes.Contains(text, []byte(d.name)) {
-			fmt.Fprintf(&b, "process %s: %q\n", p, text)
-		}
-	}
-	return b.String()
-}
-
-// client is a host of its own in one of the deployment's networks.
-type client struct{ *network.Lab }
-
-// newClient joins a client to a network; routes lead over gateway.
-func (d deployment) newClient(net, address, gateway string) client {
-	d.Helper()
-	name := d.name + "-" + net
-	lab, err := network.MakeLab(name, nil)
-	if err != nil {
-		d.Fatal(err)
-	}
-	d.Cleanup(func() { lab.Remove() })
-	theirs := network.FindLab(d.name)
-	if theirs == nil {
-		d.Fatal("the deployment has no networks")
-	}
-	bridge, err := theirs.Bridge(net)
-	if err != nil {
-		d.Fatal(err)
-	}
-	at, in := "pith-"+d.name, "pith-"+name
-	for _, line := range []string{
-		at + " link add " + net + " type veth peer name eth0 netns " + in,
-		at + " link set " + net + " master " + bridge + " up",
-		in + " link set eth0 up", in + " addr add " + address + " dev eth0", in + " route add default via " + gateway,
-	} {
-		runIP(d.T, append([]string{"-n"}, strings.Fields(line)...)...)
-	}
-	return client{lab}
-}
-
-// fetch resolves a name at a DNS server and fetches the page from there.
-func (c client) fetch(ctx context.Context, server, name string) (string, error) {
+// fetch resolves a name at a DNS server and fetches a page from there.
+func (c client) fetch(ctx context.Context, server, name, path string) (string, error) {
 	resolver := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return c.Dial(ctx, network, server)
 	}}
@@ -141,7 +30,7 @@ func (c client) fetch(ctx context.Context, server, name string) (string, error) 
 	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return c.Dial(ctx, network, net.JoinHostPort(addrs[0], "80"))
 	}}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+name+"/", nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+name+path, nil)
 	if err != nil {
 		return "", err
 	}
@@ -157,9 +46,9 @@ func (c client) fetch(ctx context.Context, server, name string) (string, error) 
 // fetchAtLast fetches until it works: a service that was killed is on its way.
 func (d deployment) fetchAtLast(c client) {
 	d.Helper()
-	for end := time.Now().Add(patience); ; time.Sleep(200 * time.Millisecond) {
+	for end := time.Now().Add(3 * patience); ; time.Sleep(200 * time.Millisecond) {
 		ctx, cancel := context.WithTimeout(d.Context(), 10*time.Second)
-		page, err := c.fetch(ctx, "10.0.0.100:53", "web.dmz.test.")
+		page, err := c.fetch(ctx, "10.0.0.100:53", "web.dmz.test.", "/")
 		cancel()
 		if err == nil && strings.HasPrefix(page, "200 OK from [10.0.0.5]: ") && strings.Contains(page, "<html") {
 			return
@@ -170,12 +59,40 @@ func (d deployment) fetchAtLast(c client) {
 	}
 }
 
+// checkLarge fetches what takes several full frames, which a kernel that sends merges.
+func (d deployment) checkLarge(c client) {
+	d.Helper()
+	ctx, cancel := context.WithTimeout(d.Context(), patience)
+	defer cancel()
+	page, err := c.fetch(ctx, "10.0.0.100:53", "web.dmz.test.", "/openapi.json")
+	if _, text, _ := strings.Cut(page, ": "); err != nil || len(text) < 8000 || !json.Valid([]byte(text)) {
+		d.Errorf("a large answer: %v, %.100s", err, page)
+	}
+}
+
+// checkSilent checks that no address answers a ping, by a host that does.
+func (d deployment) checkSilent(c client, host string, addresses ...string) {
+	d.Helper()
+	var all sync.WaitGroup
+	for _, address := range addresses {
+		all.Go(func() {
+			if d.answersPing(c, address) {
+				d.Errorf("%s answers a ping", address)
+			}
+		})
+	}
+	all.Wait()
+	if !d.answersPing(c, host) {
+		d.Error("no ping is answered at all")
+	}
+}
+
 // answersPing sends echo requests for a while and tells whether any was answered.
 func (d deployment) answersPing(c client, address string) bool {
-	d.Helper()
 	conn, err := c.Dial(d.Context(), "ip4:icmp", address)
 	if err != nil {
-		d.Fatal(err)
+		d.Error(err)
+		return false
 	}
 	defer conn.Close()
 	echo := []byte{8, 0, 0, 0, 0x70, 0x69, 0, 1} // RFC 792: type, code, checksum, identifier, number
@@ -200,9 +117,23 @@ func (d deployment) answersPing(c client, address string) bool {
 	return false
 }
 
+// checkPorts scans each address for its open ports.
+func (d deployment) checkPorts(c client, want map[string]string) {
+	d.Helper()
+	var all sync.WaitGroup
+	for address, ports := range want {
+		all.Go(func() {
+			if open := fmt.Sprint(d.scan(c, address)); open != ports {
+				d.Errorf("%s has open ports %s, want %s", address, open, ports)
+			}
+		})
+	}
+	all.Wait()
+}
+
 // scan lists the first ports of a machine that a TCP connection reaches.
 func (d deployment) scan(c client, address string) []int {
-	const ports, atOnce = 128, 32
+	const ports, atOnce = 128, 64
 	var found [ports + 1]bool
 	var all sync.WaitGroup
 	room := make(chan struct{}, atOnce)
@@ -264,71 +195,102 @@ func (d deployment) checkConfined(outside client) {
 	}
 }
 
-// TestDMZ is the proof of concept, whole: examples/dmz in its three networks, seen
-// by a client in the external one.
-func TestDMZ(t *testing.T) {
-	if testing.Short() {
-		t.Skip("boots four machines")
+// checkRights checks that programs on the host's own kernel have no right at all, but
+// routers the one for packet sockets, and that this kernel knows no address of theirs.
+func (d deployment) checkRights() {
+	d.Helper()
+	const none, netRaw = "0000000000000000", "0000000000002000"
+	pids := d.pids()
+	for service, want := range map[string]string{"firewall": netRaw, "router": netRaw, "web": none, "dns": none} {
+		folder := fmt.Sprintf("/proc/%d/", pids[d.name+"-"+service+"-1"])
+		status, err := os.ReadFile(folder + "status")
+		if err != nil {
+			d.Error(err)
+			continue
+		}
+		for _, set := range []string{"CapPrm", "CapEff", "CapBnd"} {
+			if !strings.Contains(string(status), set+":\t"+want+"\n") {
+				d.Errorf("%s has other rights than %s %s:\n%s", service, set, want, status)
+			}
+		}
+		known, err := os.ReadFile(folder + "net/fib_trie")
+		if has := strings.Contains(string(known), "192.168.10") || strings.Contains(string(known), "10.0.0."); err != nil || has != (want == none) {
+			d.Errorf("the kernel of %s knows these addresses (%v):\n%s", service, err, known)
+		}
 	}
-	if os.Geteuid() != 0 {
-		t.Skip("network namespaces take root")
-	}
-	if _, err := exec.LookPath("ip"); err != nil {
-		t.Skip("iproute2's ip is not installed")
-	}
-	d := deployment{t, fmt.Sprintf("dmz-%d", os.Getpid()), filepath.Join(t.TempDir(), "state")}
-	before := d.hostTraces()
-	t.Cleanup(func() { d.pith("down", d.name) })
-	up := []string{"up", "--name", d.name, "--timeout", patience.String(), "../examples/dmz"}
-	d.must(up...)
+}
 
+// checkRevived kills a service's process and waits until another does its work.
+func (d deployment) checkRevived(c client, service string) {
+	d.Helper()
+	name := d.name + "-" + service + "-1"
+	before := d.pids()[name]
+	if err := syscall.Kill(before, syscall.SIGKILL); err != nil {
+		d.Fatalf("kill %s (%d): %v", name, before, err)
+	}
+	for end := time.Now().Add(3 * patience); ; time.Sleep(100 * time.Millisecond) {
+		if now := d.pids()[name]; now != before && now != 0 {
+			break
+		}
+		if time.Now().After(end) {
+			d.Fatalf("%s was killed and doesn't come back\n%s", name, d.keeperLog())
+		}
+	}
+	d.fetchAtLast(c)
+}
+
+// TestDMZ is the proof of concept, whole, as each kind of machine: examples/dmz in its
+// three networks, seen by a client in the external one.
+func TestDMZ(t *testing.T) {
+	for _, c := range []struct {
+		kind   string
+		killed []string // services whose end is tried: each takes a virtual machine's start
+	}{
+		{machine.KindUnikernel, []string{"web", "firewall"}},
+		{machine.KindProcess, []string{"web", "dns", "router", "firewall"}},
+		{machine.KindContainer, []string{"web", "dns", "router", "firewall"}},
+		{machine.KindLinuxVM, []string{"firewall"}},
+	} {
+		t.Run(c.kind, func(t *testing.T) { checkDMZ(newDeployment(t, "dmz", c.kind), c.kind, c.killed) })
+	}
+}
+
+func checkDMZ(d deployment, kind string, killed []string) {
+	before := d.hostTraces()
+	d.up(kind, "../examples/dmz")
 	outside := d.newClient("external", "192.168.100.10/24", "192.168.100.254")
 	d.fetchAtLast(outside)
-	for _, address := range []string{"192.168.100.254", "192.168.101.2", "10.0.0.254", "10.0.0.5", "10.0.0.100"} {
-		if d.answersPing(outside, address) {
-			t.Errorf("%s answers a ping", address)
-		}
-	}
-	if !d.answersPing(outside, "192.168.100.253") { // the deployment's own end of the network
-		t.Error("no ping is answered at all")
-	}
-	for address, want := range map[string]string{"192.168.100.254": "[]", "192.168.101.2": "[]", "10.0.0.5": "[80]", "10.0.0.100": "[53]"} {
-		if open := fmt.Sprint(d.scan(outside, address)); open != want {
-			t.Errorf("%s has open ports %s, want %s", address, open, want)
-		}
-	}
+	d.checkLarge(outside)
+	d.checkSilent(outside, "192.168.100.253", // the deployment's own end of the network
+		"192.168.100.254", "192.168.101.2", "10.0.0.254", "10.0.0.5", "10.0.0.100")
+	d.checkPorts(outside, map[string]string{"192.168.100.254": "[]", "192.168.101.2": "[]", "10.0.0.5": "[80]", "10.0.0.100": "[53]"})
 	for _, address := range []string{"192.168.100.254:9100", "192.168.101.2:9100"} {
 		if d.reaches(outside, address) {
-			t.Errorf("%s can be reached from outside", address)
+			d.Errorf("%s can be reached from outside", address)
 		}
 	}
 	d.checkConfined(outside)
+	if kind == machine.KindProcess || kind == machine.KindContainer {
+		d.checkRights()
+	}
 
 	pids := d.pids()
-	if out := d.must(up...); !strings.Contains(out, "nothing to do") {
-		t.Errorf("the second time:\n%s", out)
+	if out := d.up(kind, "../examples/dmz"); !strings.Contains(out, "nothing to do") {
+		d.Errorf("the second time:\n%s", out)
 	}
 	if now := d.pids(); fmt.Sprint(now) != fmt.Sprint(pids) || len(pids) != 4 {
-		t.Errorf("machines %v became %v", pids, now)
+		d.Errorf("machines %v became %v", pids, now)
 	}
-
-	for _, service := range []string{"web", "firewall"} {
-		name, pids := d.name+"-"+service+"-1", d.pids()
-		if err := syscall.Kill(pids[name], syscall.SIGKILL); err != nil {
-			t.Fatalf("kill %s (%d): %v", name, pids[name], err)
-		}
-		d.fetchAtLast(outside)
-		if now := d.pids()[name]; now == pids[name] || now == 0 {
-			t.Errorf("%s was killed and has process %d still", name, now)
-		}
+	for _, service := range killed {
+		d.checkRevived(outside, service)
 	}
 
 	d.must("down", d.name)
 	outside.Remove()
 	if after := d.hostTraces(); after != before {
-		t.Errorf("left on the host:\n%s\nbefore:\n%s", after, before)
+		d.Errorf("left on the host:\n%s\nbefore:\n%s", after, before)
 	}
 	if left, err := os.ReadDir(d.state); err != nil || len(left) > 0 {
-		t.Errorf("left in the state's folder: %v, %v", left, err)
+		d.Errorf("left in the state's folder: %v, %v", left, err)
 	}
 }
