@@ -20,8 +20,8 @@ func Check(t pith.Topology) error {
 	}
 	for _, s := range t.Services {
 		for _, m := range s.Mounts {
-			if m.Source == "" && s.Kind != pith.Unikernel {
-				say("%s is a %s, which has no volumes: a unikernel has (volume %s)", s.Name, s.Kind, m.Volume)
+			if m.Source == "" && s.Kind != pith.Unikernel && s.Kind != pith.LinuxVM {
+				say("%s is a %s, which has no volumes: a unikernel and a linuxvm have (volume %s)", s.Name, s.Kind, m.Volume)
 			}
 		}
 		var lab, host int

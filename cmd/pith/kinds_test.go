@@ -338,6 +338,9 @@ func TestRootless(t *testing.T) {
 	if code != 0 || !strings.Contains(out, `args ["hello"]`) {
 		t.Errorf("say: exit code %d: %s", code, out)
 	}
+	if out, code := run("--net", "none", "-v", dir+":/shared", filepath.Join(dir, "guest"), "--", "say", "hello"); code != 0 || !strings.Contains(out, `args ["hello"]`) {
+		t.Errorf("with a folder of the user's own: exit code %d: %s", code, out)
+	}
 	if out, code := run(filepath.Join(dir, "guest"), "--", "eat"); code == 0 || strings.Contains(out, "full") {
 		t.Errorf("eat: exit code %d: %s", code, out)
 	}

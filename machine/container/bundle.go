@@ -13,6 +13,7 @@ import (
 	specs "github.com/opencontainers/runtime-spec/specs-go"
 
 	"pith/machine"
+	"pith/machine/process"
 )
 
 // programPath is where the program is in its root.
@@ -48,9 +49,6 @@ func writeBundle(dir string, l machine.Launch, most uint64, netns, cgroup string
 	return os.WriteFile(filepath.Join(dir, "config.json"), text, 0o644)
 }
 
-// nobody is the user that a container's program is.
-const nobody = 65534
-
 // handOver gives the program the files that only their owner may read.
 func handOver(dir string, files []machine.RootFile) error {
 	root, err := os.OpenRoot(dir)
@@ -62,7 +60,7 @@ func handOver(dir string, files []machine.RootFile) error {
 		if f.Mode&0o004 != 0 {
 			continue
 		}
-		if err := root.Lchown(f.Name, nobody, nobody); err != nil {
+		if err := root.Lchown(f.Name, process.Nobody, process.Nobody); err != nil {
 			return fmt.Errorf("/%s: %w", f.Name, err)
 		}
 	}
@@ -81,7 +79,7 @@ func config(s machine.Spec, files uint64, netns, cgroup string) *specs.Spec {
 			Env:  s.Environ(),
 			Cwd:  cmp.Or(s.Dir, "/"),
 			// nobody, who may still listen at every port: the namespace allows it.
-			User:            specs.User{UID: nobody, GID: nobody},
+			User:            specs.User{UID: process.Nobody, GID: process.Nobody},
 			Capabilities:    rights(s),
 			NoNewPrivileges: true,
 			Rlimits: []specs.POSIXRlimit{
@@ -124,15 +122,12 @@ func mounts(s machine.Spec) []specs.Mount {
 		{Destination: "/tmp", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "nodev", "noexec", "mode=1777", fmt.Sprintf("size=%d", s.Memory/2)}},
 		{Destination: programPath, Type: "bind", Source: s.Image.Path, Options: []string{"bind", "ro", "nosuid", "nodev"}},
 	}
-	for _, m := range s.Mounts {
-		if m.Source == "" {
-			continue
-		}
+	for _, m := range s.Mounts { // folders of the host
 		access := "rw"
 		if m.ReadOnly {
 			access = "ro"
 		}
-		list = append(list, specs.Mount{Destination: m.Target, Type: "bind", Source: m.Source, Options: []string{"rbind", access, "nosuid", "nodev", "noexec"}})
+		list = append(list, specs.Mount{Destination: m.Target, Type: "bind", Source: m.Source, Options: []string{"rbind", access, "rprivate", "nosuid", "nodev", "noexec"}})
 	}
 	return list
 }

@@ -75,11 +75,7 @@ func (d *Driver) Start(l machine.Launch) (machine.Running, error) {
 	if l.Spec.Image == nil {
 		return nil, errors.New("BUG: a machine without an image")
 	}
-	b := Build{Program: l.Spec.Image.Path, Ports: true}
-	if len(folders(l)) > 0 {
-		b.Needs = folderModules
-	}
-	g, err := Prepare(context.Background(), b)
+	g, err := Prepare(context.Background(), buildFor(l))
 	if err != nil {
 		return nil, err
 	}
@@ -88,6 +84,34 @@ func (d *Driver) Start(l machine.Launch) (machine.Running, error) {
 		return nil, err
 	}
 	return startVM(exec.Command(emulator), g, disk, accel.Kind, l)
+}
+
+// buildFor says what the guest of a machine needs.
+func buildFor(l machine.Launch) Build {
+	b := Build{Program: l.Spec.Image.Path, Ports: true}
+	for _, d := range l.Disks {
+		if d.Folder {
+			b.Needs = folderModules
+		} else {
+			b.Disk = true
+		}
+	}
+	return b
+}
+
+// guestMount is a disk's or folder's place in the guest.
+type guestMount struct {
+	Serial   string // of the disk; a folder's mount tag
+	Folder   bool
+	Target   string
+	ReadOnly bool
+}
+
+func guestMounts(l machine.Launch) (list []guestMount) {
+	for i, d := range l.Disks {
+		list = append(list, guestMount{d.Serial, d.Folder, l.Spec.Mounts[i].Target, d.ReadOnly})
+	}
+	return list
 }
 
 // guestSpec is what init reads; see spec in folder init.
@@ -99,24 +123,9 @@ type guestSpec struct {
 	Links []pith.Link
 	Ports []pith.Port
 
+	Mounts  []guestMount
 	Forward bool
 	Input   bool // there is an InputPort
-	Folders []guestFolder
-}
-
-// guestFolder is a folder of the host's, by the name of its 9P device.
-type guestFolder struct {
-	Tag, At  string
-	ReadOnly bool
-}
-
-func folders(l machine.Launch) (list []guestFolder) {
-	for i, d := range l.Disks {
-		if d.Folder {
-			list = append(list, guestFolder{d.Serial, l.Spec.Mounts[i].Target, d.ReadOnly})
-		}
-	}
-	return list
 }
 
 // writeDisk makes a machine's RAM disk: the common one and an archive with its
@@ -127,7 +136,7 @@ func writeDisk(file, common string, l machine.Launch) (err error) {
 	for _, c := range l.Cards {
 		links = append(links, c.Link)
 	}
-	text, err := json.Marshal(guestSpec{s.Name, s.Argv(), s.Environ(), cmp.Or(s.Dir, "/"), links, s.Ports, s.Forward, l.Input != nil, folders(l)})
+	text, err := json.Marshal(guestSpec{s.Name, s.Argv(), s.Environ(), cmp.Or(s.Dir, "/"), links, s.Ports, guestMounts(l), s.Forward, l.Input != nil})
 	if err != nil {
 		return fmt.Errorf("linuxvm: %w", err)
 	}
@@ -213,10 +222,12 @@ func vmArguments(g *Guest, disk, accel string, l machine.Launch) (args []string,
 		args = append(args, "-netdev", wire, "-device", "virtio-net-device,netdev="+id+",mac="+c.Link.MAC)
 	}
 	for i, d := range l.Disks {
+		id := fmt.Sprintf("disk%d", i)
 		if d.Folder {
-			id := fmt.Sprintf("folder%d", i)
 			args = append(args, "-fsdev", qemu.Folder(id, d), "-device", "virtio-9p-device,fsdev="+id+",mount_tag="+d.Serial)
+			continue
 		}
+		args = append(args, "-drive", qemu.Drive(id, d), "-device", "virtio-blk-device,drive="+id+",serial="+d.Serial)
 	}
 	return args, taps
 }

@@ -20,8 +20,8 @@ var cardModules = []string{"virtio_mmio", "virtio_net"}
 // checksum that ext4 asks the kernel for by name.
 var diskModules = []string{"virtio_blk", "ext4", "crc32c_generic"}
 
-// folderModules are those for folders of the host's.
-var folderModules = []string{"9p", "9pnet_virtio"}
+// folderModules are those for a folder of the host.
+var folderModules = []string{"9pnet_virtio", "9p"}
 
 // signature begins at the end of a signed module (the kernel's
 // include/linux/module_signature.h).

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"runtime"
 	"strings"
+	"syscall"
 
 	"pith"
 	"pith/machine"
@@ -38,7 +39,46 @@ func CheckShared(h host.Host, s machine.Spec, kind string) error {
 			return pith.Errorf("there is no /dev/net/tun, which the user network needs: modprobe tun, or --net none")
 		}
 	}
+	return checkFolders(h, s, kind)
+}
+
+// Nobody is the user of the host that machines which share its kernel are when root
+// starts them.
+const Nobody = 65534
+
+// checkFolders refuses volumes, which are disks, and folders that the program could do
+// nothing with.
+func checkFolders(h host.Host, s machine.Spec, kind string) error {
+	for _, m := range s.Mounts {
+		if m.Volume != "" {
+			return pith.Errorf("volume %s is a disk, which a %s can't mount: share a folder of the host, as in -v ./%s:%s, or use --machine unikernel", m.Volume, kind, m.Volume, m.Target)
+		}
+		info, err := fs.Stat(h.Files, strings.TrimPrefix(m.Source, "/"))
+		if err != nil || !h.Root {
+			continue // that it is missing is told elsewhere; without root the program is its own user
+		}
+		const read, write = 0o5, 0o7
+		switch rights := nobodysRights(info); {
+		case rights&read != read:
+			return pith.Errorf("the program of a %s is user %d (nobody) on this host, who may not read %s: chown %d %s", kind, Nobody, m.Source, Nobody, m.Source)
+		case !m.ReadOnly && rights&write != write:
+			return pith.Errorf("the program of a %s is user %d (nobody) on this host, who may not write to %s: chown %d %s, or share it read-only with :ro behind it", kind, Nobody, m.Source, Nobody, m.Source)
+		}
+	}
 	return nil
+}
+
+// nobodysRights are what nobody may do with a folder: a digit as chmod has it.
+func nobodysRights(info fs.FileInfo) fs.FileMode {
+	mode := info.Mode().Perm()
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case ok && owner.Uid == Nobody:
+		return mode >> 6
+	case ok && owner.Gid == Nobody:
+		return mode >> 3 & 7
+	}
+	return mode & 7
 }
 
 func has(h host.Host, name string) bool {

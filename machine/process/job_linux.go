@@ -24,19 +24,18 @@ type job struct {
 	Env    []string
 	Plans  []netns.Plan
 	Files  []machine.RootFile
+	Shares []folder
 	Dir    string // the program starts there
 	CPUs   []int  // which CPUs of the host to run on
 	Memory int64  // bytes
 	// Forward lets the program open packet sockets.
 	Forward bool
-
-	Folders []folder
 	// Limit makes the stage limit the memory by itself: there is no control
 	// group.
 	Limit bool
 }
 
-func newJob(l machine.Launch, grouped bool) (job, error) {
+func newJob(l machine.Launch, shares []folder, grouped bool) (job, error) {
 	cpus, err := chooseCPUs(l.Spec.CPUs)
 	if err != nil {
 		return job{}, err
@@ -51,13 +50,13 @@ func newJob(l machine.Launch, grouped bool) (job, error) {
 		Env:    l.Spec.Environ(),
 		Plans:  netns.Plans(l.Cards, l.Spec.Forward),
 		Files:  files,
+		Shares: shares,
 		Dir:    cmp.Or(l.Spec.Dir, "/"),
 		CPUs:   cpus,
 		Memory: l.Spec.Memory,
 		Limit:  !grouped,
 
 		Forward: l.Spec.Forward,
-		Folders: folders(l),
 	}, nil
 }
 

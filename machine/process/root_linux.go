@@ -18,20 +18,20 @@ const newRoot = "/tmp"
 var devices = []string{"null", "zero", "full", "random", "urandom"}
 
 // changeRoot makes a file system in memory that holds the files, the harmless
-// devices, a folder tmp, the one that can be written to, and what is shared of the
-// host's folders, and leaves the host's behind. Nothing in it can be executed.
-func changeRoot(files []machine.RootFile, shared []folder, memory int64) error {
+// devices, the shared folders and a folder tmp, and leaves the host's behind. Only
+// these can be written to, and nothing in it can be executed.
+func changeRoot(j job) error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return fmt.Errorf("private mounts: %w", err)
 	}
-	open, err := openFolders(shared)
+	mounts, err := mountsOf(j.Shares)
 	if err != nil {
 		return err
 	}
 	if err := mountMemory(newRoot, "mode=0755"); err != nil {
 		return err
 	}
-	if err := machine.WriteRoot(newRoot, files); err != nil {
+	if err := machine.WriteRoot(newRoot, j.Files); err != nil {
 		return err
 	}
 	for _, d := range devices {
@@ -43,13 +43,11 @@ func changeRoot(files []machine.RootFile, shared []folder, memory int64) error {
 	if err := os.MkdirAll(tmp, 0o755); err != nil {
 		return err
 	}
-	if err := mountMemory(tmp, fmt.Sprintf("mode=1777,size=%d", memory/2)); err != nil {
+	if err := mountMemory(tmp, fmt.Sprintf("mode=1777,size=%d", j.Memory/2)); err != nil {
 		return err
 	}
-	for _, f := range open {
-		if err := f.mount(); err != nil {
-			return err
-		}
+	if err := share(j.Shares, mounts); err != nil {
+		return err
 	}
 	readOnly := &unix.MountAttr{Attr_set: unix.MOUNT_ATTR_RDONLY}
 	if err := unix.MountSetattr(unix.AT_FDCWD, newRoot, 0, readOnly); err != nil {

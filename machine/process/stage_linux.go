@@ -21,6 +21,7 @@ const stageName = "pith-stage"
 const (
 	controlFD = 3
 	programFD = 4
+	foldersFD = 5 // the first of those that are handed over
 )
 
 // RunStage is the first call in main of every program that uses this driver. In
@@ -55,7 +56,7 @@ func stage(control *net.UnixConn) error {
 	if err := network(control, j.Plans); err != nil {
 		return err
 	}
-	if err := changeRoot(j.Files, j.Folders, j.Memory); err != nil {
+	if err := changeRoot(j); err != nil {
 		return fmt.Errorf("empty file system: %w", err)
 	}
 	if err := unix.Chdir(j.Dir); err != nil {

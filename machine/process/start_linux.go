@@ -19,9 +19,6 @@ import (
 	"pith/machine/usernet"
 )
 
-// nobody is the user of the host that machines are when root starts them.
-const nobody = 65534
-
 // Start starts the process and returns when the program has begun.
 func (d *Driver) Start(l machine.Launch) (_ machine.Running, err error) {
 	if l.Spec.Image == nil {
@@ -52,13 +49,19 @@ func (d *Driver) Start(l machine.Launch) (_ machine.Running, err error) {
 		return nil, err
 	}
 	defer control.Close()
-	p.cmd = stageCommand(d.host.Root, p.pipes, theirs, program)
+	shares := folders(l, d.host.Root)
+	mounts, err := handOver(shares)
+	if err != nil {
+		return nil, errors.Join(err, theirs.Close())
+	}
+	p.cmd = stageCommand(d.host.Root, p.pipes, append([]*os.File{theirs, program}, mounts...))
 	err = p.exec()
 	theirs.Close()
+	closeAll(mounts)
 	if err != nil {
 		return nil, fmt.Errorf("start the process: %w", explain(err))
 	}
-	if err := p.enter(l, control); err != nil {
+	if err := p.enter(l, shares, control); err != nil {
 		return nil, err
 	}
 	p.pipes.Begin(l.Input, l.Console)
@@ -83,18 +86,18 @@ func (d *Driver) Clean(dir string, s machine.Spec) error {
 }
 
 // stageCommand is this program itself, in new namespaces in which it is root and
-// outside of which it is nobody.
-func stageCommand(root bool, pipes *stdio.Pipes, control, program *os.File) *exec.Cmd {
+// outside of which it is nobody. The files are its descriptors from controlFD on.
+func stageCommand(root bool, pipes *stdio.Pipes, files []*os.File) *exec.Cmd {
 	user, group := os.Getuid(), os.Getgid()
 	if root {
-		user, group = nobody, nobody
+		user, group = Nobody, Nobody
 	}
 	c := exec.Command("/proc/self/exe")
 	c.Args = []string{stageName}
 	c.Env = []string{}
 	c.Dir = "/"
 	c.Stdin, c.Stdout, c.Stderr = pipes.Input, pipes.Output, pipes.Output
-	c.ExtraFiles = []*os.File{control, program}
+	c.ExtraFiles = files
 	c.SysProcAttr = &syscall.SysProcAttr{
 		Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWIPC |
 			syscall.CLONE_NEWUTS | syscall.CLONE_NEWNET,
@@ -136,13 +139,13 @@ func (p *process) exec() error {
 
 // enter puts the stage into its group and networks, and has it become the
 // program.
-func (p *process) enter(l machine.Launch, control *net.UnixConn) error {
+func (p *process) enter(l machine.Launch, shares []folder, control *net.UnixConn) error {
 	if p.group != nil {
 		if err := p.group.Join(p.id.PID); err != nil {
 			return err
 		}
 	}
-	j, err := newJob(l, p.group != nil)
+	j, err := newJob(l, shares, p.group != nil)
 	if err != nil {
 		return err
 	}

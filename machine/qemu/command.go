@@ -123,7 +123,7 @@ func (c command) devices() []string {
 			continue
 		}
 		a = append(a,
-			"-drive", drive(id, disk),
+			"-drive", Drive(id, disk),
 			"-device", c.virtio("blk")+",drive="+id+",serial="+disk.Serial)
 	}
 	a = append(a,
@@ -153,12 +153,12 @@ func (c command) capture(i int, netdev string) []string {
 	return []string{"-object", fmt.Sprintf("filter-dump,id=capture%d,netdev=%s,file=%s", i, netdev, escape(file))}
 }
 
-// drive is a disk's file. The host may cache what is written until the guest asks
+// Drive is QEMU's -drive for a disk's file. The host may cache what is written until the guest asks
 // for a flush, which QEMU passes on to the host's disk (fdatasync): so fsync in the
 // guest is as real as on the host, and what needs none is fast. What the host can't do
 // is an error for the guest: QEMU's own way with a full disk is a machine that stands
 // still and says nothing.
-func drive(id string, d machine.Disk) string {
+func Drive(id string, d machine.Disk) string {
 	s := "if=none,id=" + id + ",format=raw,cache=writeback,discard=unmap,werror=report,rerror=report,file=" + strings.ReplaceAll(d.Path, ",", ",,")
 	if d.ReadOnly {
 		s += ",read-only=on"
@@ -166,7 +166,7 @@ func drive(id string, d machine.Disk) string {
 	return s
 }
 
-// Folder is a folder of the host's in the words of -fsdev, with the rights of QEMU's user: what the guest
+// Folder is QEMU's -fsdev for a folder of the host's, with the rights of QEMU's user: what the guest
 // makes there belongs to that one. A path can't lead out of it, because QEMU follows no
 // symbolic link. Folders of other devices below it get numbers of their own.
 func Folder(id string, d machine.Disk) string {

@@ -36,27 +36,9 @@ type spec struct {
 		Protocol string
 		Guest    uint16
 	}
+	Mounts  []mounted
 	Forward bool // the program's cards are its own
 	Input   bool // the driver sends the program's input
-	Folders []folder
-}
-
-// folder is a folder of the host's, by the name of its 9P device.
-type folder struct {
-	Tag, At  string
-	ReadOnly bool
-}
-
-// mount mounts it without a cache, as Pith's own kernel does.
-func (f folder) mount() error {
-	if err := os.MkdirAll(f.At, 0o755); err != nil {
-		return err
-	}
-	var flags uintptr
-	if f.ReadOnly {
-		flags = syscall.MS_RDONLY
-	}
-	return syscall.Mount(f.Tag, f.At, "9p", flags, "trans=virtio,version=9p2000.L,access=any,cache=none,msize=131072")
 }
 
 // Names of the virtio-serial ports, as package abi has them.
@@ -75,8 +57,8 @@ func runMachine(text []byte) {
 	for i := range s.Links {
 		s.bringUp(i)
 	}
-	for _, f := range s.Folders {
-		die("mount of "+f.At, f.mount())
+	for _, m := range s.Mounts {
+		m.mount()
 	}
 	console, control := openPort(consolePort), &driver{file: openPort(controlPort)}
 	if s.Input {
@@ -95,6 +77,9 @@ func runMachine(text []byte) {
 	go control.obey(program.Process)
 	go control.watch(s)
 	program.Wait() // the state tells how it ended
+	for _, m := range s.Mounts {
+		m.unmount()
+	}
 	control.say("exit %d", exitCode(program.ProcessState, control))
 	select {} // the driver ends the machine: a reboot would speak on the console
 }
