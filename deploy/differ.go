@@ -27,6 +27,7 @@ func differences(from, to Instance) string {
 	differ("memory", a.Memory, b.Memory)
 	differ("cpus", a.CPUs, b.CPUs)
 	differ("working_dir", a.Dir, b.Dir)
+	differ("forward", a.Forward, b.Forward)
 	differ("networks", a.Links, b.Links)
 	differ("volumes", a.Mounts, b.Mounts)
 	differ("ports", a.Ports, b.Ports)

@@ -88,6 +88,9 @@ func subnets(n pith.Network) string {
 	for _, p := range n.Subnet {
 		words = append(words, p.String())
 	}
+	if n.Parent != "" {
+		words = append(words, fmt.Sprintf("VLAN %d of %s", n.VLAN, n.Parent))
+	}
 	return strings.Join(words, ", ")
 }
 

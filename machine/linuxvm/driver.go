@@ -55,7 +55,7 @@ func (d *Driver) Check(s machine.Spec) error {
 		return pith.Errorf("a Linux machine's memory is a whole number of MiB")
 	}
 	for _, l := range s.Links {
-		if l.Network != "user" && len(l.Addrs) == 0 {
+		if l.Network != "user" && len(l.Addrs) == 0 && !s.Forward {
 			return pith.Errorf("a Linux machine has no DHCP client: give its address on %s by --addr", l.Network)
 		}
 	}

@@ -33,7 +33,7 @@ func CheckShared(h host.Host, s machine.Spec, kind string) error {
 			return pith.Errorf("a %s has no card to plug into a tap: use --net bridge:NAME", kind)
 		case strings.HasPrefix(l.Network, "bridge:") && !h.Root:
 			return pith.Errorf("a %s on a bridge needs root; the user network doesn't", kind)
-		case strings.HasPrefix(l.Network, "bridge:") && len(l.Addrs) == 0:
+		case strings.HasPrefix(l.Network, "bridge:") && len(l.Addrs) == 0 && !s.Forward:
 			return pith.Errorf("a %s has no DHCP client: give its address on the bridge by --addr", kind)
 		case l.Network == "user" && !has(h, "dev/net/tun"):
 			return pith.Errorf("there is no /dev/net/tun, which the user network needs: modprobe tun, or --net none")
