@@ -20,8 +20,8 @@ const vlanManifest = `
 name: vlans
 networks:
   trunk: {}
-  office: {parent: trunk, vlan: 10, subnet: 10.1.0.0/24}
-  servers: {parent: trunk, vlan: 20, subnet: 10.2.0.0/24}
+  office: {parent: trunk, vlan: 10, subnet: [10.1.0.0/24, "fd01::/64"]}
+  servers: {parent: trunk, vlan: 20, subnet: [10.2.0.0/24, "fd02::/64"]}
 services:
   router:
     build: %[1]s/service/router/cmd/router
@@ -29,19 +29,19 @@ services:
     files: ["router.yaml:/etc/router.yaml"]
     forward: true
     memory: 128M
-    networks: {trunk: {addresses: [10.1.0.254/24, 10.2.0.254/24]}}
+    networks: {trunk: {addresses: [10.1.0.254/24, 10.2.0.254/24, "fd01::fe/64", "fd02::fe/64"]}}
     healthcheck: {http: /healthz, port: 9100}
   web:
     build: %[1]s/service/web/cmd/web
     memory: 128M
-    networks: {servers: {ipv4_address: 10.2.0.5, gateway: 10.2.0.254}}
+    networks: {servers: {addresses: [10.2.0.5, "fd02::5"], gateway: [10.2.0.254, "fd02::fe"]}}
     healthcheck: {http: /healthz}
 `
 
 const vlanRouter = `
 interfaces:
-  - {name: office, port: eth0, vlan: 10, addresses: [10.1.0.254/24]}
-  - {name: servers, port: eth0, vlan: 20, addresses: [10.2.0.254/24]}
+  - {name: office, port: eth0, vlan: 10, addresses: [10.1.0.254/24, "fd01::fe/64"]}
+  - {name: servers, port: eth0, vlan: 20, addresses: [10.2.0.254/24, "fd02::fe/64"]}
 metrics: ":9100"
 `
 
@@ -67,8 +67,13 @@ func checkVLANs(d deployment, kind string) {
 	before := d.hostTraces()
 	d.up(kind, folder)
 	office := d.newClient("office", "10.1.0.10/24", "10.1.0.254")
-	if text := d.page(office, "http://10.2.0.5/openapi.json"); len(text) < 8000 {
-		d.Errorf("by the router comes %.100q", text)
+	in := "pith-" + d.name + "-office"
+	runIP(d.T, "-n", in, "addr", "add", "fd01::10/64", "dev", "eth0", "nodad")
+	runIP(d.T, "-n", in, "-6", "route", "add", "default", "via", "fd01::fe")
+	for _, host := range []string{"10.2.0.5", "[fd02::5]"} {
+		if text := d.page(office, "http://"+host+"/openapi.json"); len(text) < 8000 {
+			d.Errorf("from %s comes %.100q by the router", host, text)
+		}
 	}
 	servers := d.newClient("servers", "10.2.0.10/24", "10.2.0.254")
 	if !d.reaches(servers, "10.2.0.5:80") {
@@ -78,7 +83,7 @@ func checkVLANs(d deployment, kind string) {
 	for network, address := range map[string]string{"office": "10.2.0.11/24", "trunk": "10.2.0.12/24"} {
 		c := office
 		if network == "office" {
-			runIP(d.T, "-n", "pith-"+d.name+"-office", "addr", "add", address, "dev", "eth0")
+			runIP(d.T, "-n", in, "addr", "add", address, "dev", "eth0")
 		} else {
 			c = d.newClient(network, address, "10.2.0.254")
 		}
