@@ -66,7 +66,13 @@ type outcome struct {
 // run boots the guest and waits for its end.
 func run(t *testing.T, args ...string) outcome {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	return runWithin(t, patience, args...)
+}
+
+// runWithin is run for what takes longer.
+func runWithin(t *testing.T, limit time.Duration, args ...string) outcome {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, command, append([]string{"run", "--rm"}, args...)...)
 	out, err := cmd.CombinedOutput()

@@ -10,6 +10,10 @@ import (
 	"pith/machine/process"
 )
 
+// kindPatience is for a first run too, which builds the program and, for a Linux
+// machine, unpacks a kernel.
+const kindPatience = 4 * patience
+
 // TestFolderOfKinds: machines that run on a Linux kernel share a folder of the host, and
 // what one writes is there on the host and for the next one.
 func TestFolderOfKinds(t *testing.T) {
@@ -23,9 +27,6 @@ func TestFolderOfKinds(t *testing.T) {
 			if err := os.Mkdir(dir, 0o700); err != nil {
 				t.Fatal(err)
 			}
-			asKind := func(mount string, args ...string) outcome {
-				return run(t, append([]string{"--machine", kind, "--net", "none", "-v", mount + ":/data", "./guest", "--", "volume"}, args...)...)
-			}
 			if kind != machine.KindLinuxVM {
 				run(t, "--machine", kind, "-v", dir+":/data", "./guest").expect(t, 2, "who may not read "+dir)
 				run(t, "--machine", kind, "-v", "data:/data", "./guest").expect(t, 2, "volume data is a disk, which a "+kind+" can't mount")
@@ -33,12 +34,13 @@ func TestFolderOfKinds(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			asKind(dir).expect(t, 0, `found "", missing true`, "read-only false")
+			use := []string{"--machine", kind, "--net", "none", "-v"}
+			runWithin(t, kindPatience, append(use, dir+":/data", "./guest", "--", "volume")...).expect(t, 0, `found "", missing true`, "read-only false")
 			text, err := os.ReadFile(filepath.Join(dir, "dir/file"))
 			if err != nil || string(text) != "WORD " {
 				t.Errorf("on the host: %q, %v", text, err)
 			}
-			run(t, "--machine", kind, "--net", "none", "-v", dir+":/data:ro", "./guest", "--", "volume", "look").expect(t, 0, `found "WORD "`, "read-only true")
+			runWithin(t, kindPatience, append(use, dir+":/data:ro", "./guest", "--", "volume", "look")...).expect(t, 0, `found "WORD "`, "read-only true")
 			mounts, err := os.ReadFile("/proc/self/mountinfo")
 			if err != nil || strings.Contains(string(mounts), dir) {
 				t.Errorf("a mount is left on the host: %v\n%s", err, mounts)
@@ -51,7 +53,7 @@ func TestFolderOfKinds(t *testing.T) {
 func TestVolumeOfLinuxVM(t *testing.T) {
 	newDeployment(t, "none", machine.KindLinuxVM) // skips where the kind can't be had
 	tool(t, "volume", "create", "linux", "--size", "64M")
-	run(t, "--machine", machine.KindLinuxVM, "--net", "none", "-v", "linux:/data", "./guest", "--", "volume").expect(t, 0, `found "", missing true`, "read-only false", "type 0xef53")
+	runWithin(t, kindPatience, "--machine", machine.KindLinuxVM, "--net", "none", "-v", "linux:/data", "./guest", "--", "volume").expect(t, 0, `found "", missing true`, "read-only false", "type 0xef53")
 	run(t, "-v", "linux:/data", guest, "--", "volume", "look").expect(t, 0, `found "WORD "`)
 	if out := tool(t, "volume", "check", "linux"); !strings.Contains(out, "linux is sound") {
 		t.Error(out)
