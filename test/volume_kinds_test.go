@@ -10,10 +10,6 @@ import (
 	"pith/machine/process"
 )
 
-// kindPatience is for a first run too, which builds the program and, for a Linux
-// machine, unpacks a kernel.
-const kindPatience = 4 * patience
-
 // TestFolderOfKinds: machines that run on a Linux kernel share a folder of the host, and
 // what one writes is there on the host and for the next one.
 func TestFolderOfKinds(t *testing.T) {

@@ -68,6 +68,7 @@ var programs = map[string]func(){
 	"fill":      fill,
 	"trees":     trees,
 	"filled":    filled,
+	"frames":    frames,
 }
 
 func main() {
@@ -84,6 +85,13 @@ func check(err error) {
 		fmt.Println("guest:", err)
 		os.Exit(98)
 	}
+}
+
+// frames tells whether the program may open a packet socket (packet(7)).
+func frames() {
+	const packets = 17 // AF_PACKET
+	_, err := syscall.Socket(packets, syscall.SOCK_RAW, 0)
+	fmt.Println("frames:", err == nil)
 }
 
 var kept [][]byte

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -72,6 +73,9 @@ func runMachine(text []byte) {
 		stdin = control.input.open(openPort(inputPort))
 		program.Stdin = stdin
 	}
+	if !s.Forward {
+		denyFrames()
+	}
 	die("start of the program", program.Start())
 	stdin.Close() // or it would seem that somebody reads; nil is no fault
 	go control.obey(program.Process)
@@ -82,6 +86,22 @@ func runMachine(text []byte) {
 	}
 	control.say("exit %d", exitCode(program.ProcessState, control))
 	select {} // the driver ends the machine: a reboot would speak on the console
+}
+
+// Of prctl(2) and capabilities(7).
+const (
+	dropFromBoundingSet = 24
+	netRaw              = 13
+)
+
+// denyFrames takes from programs that this goroutine starts the right to open packet
+// sockets, which only those that forward have.
+func denyFrames() {
+	runtime.LockOSThread() // the set is a thread's, and children have that of theirs
+	_, _, errno := syscall.RawSyscall(syscall.SYS_PRCTL, dropFromBoundingSet, netRaw, 0)
+	if errno != 0 {
+		die("rights", errno)
+	}
 }
 
 // nameLinks calls the cards eth0, eth1, ... in the order of the specification, which
