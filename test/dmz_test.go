@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -293,4 +294,37 @@ func checkDMZ(d deployment, kind string, killed []string) {
 	if left, err := os.ReadDir(d.state); err != nil || len(left) > 0 {
 		d.Errorf("left in the state's folder: %v, %v", left, err)
 	}
+}
+
+// TestMixedDMZ: machines of all kinds that start quickly stand beside one another, so
+// that frames go between cards, taps and packet sockets with what each leaves undone.
+func TestMixedDMZ(t *testing.T) {
+	d := newDeployment(t, "mixed", machine.KindContainer)
+	source, err := filepath.Abs("..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(t.TempDir(), "dmz")
+	if err := os.CopyFS(folder, os.DirFS("../examples/dmz")); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(folder, "pith.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mixed := strings.ReplaceAll(string(text), "../..", source)
+	for service, kind := range map[string]string{
+		"firewall": machine.KindUnikernel, "router": machine.KindContainer, "web": machine.KindUnikernel, "dns": machine.KindProcess,
+	} {
+		build := "/cmd/" + service + "\n"
+		mixed = strings.Replace(mixed, build, build+"    machine: "+kind+"\n", 1)
+	}
+	if err := os.WriteFile(filepath.Join(folder, "pith.yaml"), []byte(mixed), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	d.must("up", "--name", d.name, "--timeout", (3 * patience).String(), folder)
+	outside := d.newClient("external", "192.168.100.10/24", "192.168.100.254")
+	d.fetchAtLast(outside)
+	d.checkLarge(outside)
+	d.must("down", d.name)
 }
