@@ -10,6 +10,7 @@ package oci
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -26,6 +27,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 
 	"pith"
 )
@@ -33,37 +35,48 @@ import (
 // ProgramPath is where the program is in its image.
 const ProgramPath = "/app"
 
-// File is one more file of an image.
+// File is one more file of an image, or a folder or symbolic link.
 type File struct {
-	Name string // without the leading slash
-	Mode fs.FileMode
-	Data []byte
+	Name string      // without the leading slash
+	Mode fs.FileMode // type and permissions
+	Data []byte      // of a link, where it leads
+}
+
+// Config is what an image says beside what the program's manifest does.
+type Config struct {
+	Files   []File
+	Dir     string   // the working directory; "": "/"
+	Ports   []string // "80/tcp"
+	Volumes []string // folders that outlive a container
 }
 
 // epoch is the time of everything in an image.
 var epoch = time.Unix(0, 0).UTC()
 
-// user is nobody: an image needs no rights.
-const user = "65534:65534"
+// nobody is the user that the program runs as: it needs no rights.
+const nobody = 65534
 
-// Image makes a container image of a program and files.
-func Image(program *pith.Image, files []File) (v1.Image, error) {
+var user = fmt.Sprintf("%d:%[1]d", nobody)
+
+// Image makes a container image of a program.
+func Image(program *pith.Image, c Config) (v1.Image, error) {
 	data, err := os.ReadFile(program.Path)
 	if err != nil {
 		return nil, fmt.Errorf("read the program: %w", err)
 	}
-	all := append([]File{{Name: strings.TrimPrefix(ProgramPath, "/"), Mode: 0o755, Data: data}}, files...)
+	all := append([]File{{Name: strings.TrimPrefix(ProgramPath, "/"), Mode: 0o755, Data: data}}, c.Files...)
 	content, err := archive(all)
 	if err != nil {
 		return nil, err
 	}
 	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(content)), nil
-	})
+	}, tarball.WithMediaType(types.OCILayer))
 	if err != nil {
 		return nil, fmt.Errorf("container image: %w", err)
 	}
-	img, err := mutate.Append(empty.Image, mutate.Addendum{
+	base := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
+	img, err := mutate.Append(base, mutate.Addendum{
 		Layer:   layer,
 		History: v1.History{Author: "pith", CreatedBy: "pith build --oci", Created: v1.Time{Time: epoch}},
 	})
@@ -78,13 +91,24 @@ func Image(program *pith.Image, files []File) (v1.Image, error) {
 	m := program.Manifest
 	config.Architecture, config.OS, config.Created = "amd64", "linux", v1.Time{Time: epoch}
 	config.Config = v1.Config{
-		Entrypoint: []string{ProgramPath}, Cmd: m.Args, Env: m.Env, User: user, WorkingDir: "/", StopSignal: "SIGTERM",
-		Labels: labels(m),
+		Entrypoint: []string{ProgramPath}, Cmd: m.Args, Env: m.Env, User: user, WorkingDir: cmp.Or(c.Dir, "/"), StopSignal: "SIGTERM",
+		Labels: labels(m), ExposedPorts: set(c.Ports), Volumes: set(c.Volumes),
 	}
 	if img, err = mutate.ConfigFile(img, config); err != nil {
 		return nil, fmt.Errorf("container image: %w", err)
 	}
 	return img, nil
+}
+
+func set(words []string) map[string]struct{} {
+	if len(words) == 0 {
+		return nil
+	}
+	all := map[string]struct{}{}
+	for _, w := range words {
+		all[w] = struct{}{}
+	}
+	return all
 }
 
 // labels say where the program comes from. Source: OCI image specification,
@@ -105,22 +129,44 @@ func archive(files []File) ([]byte, error) {
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
 	made := map[string]bool{".": true}
-	for _, f := range files {
+	for i, f := range files {
 		if !fs.ValidPath(f.Name) || f.Name == "." {
 			return nil, pith.Errorf("%q can't be a file's name in an image: write it without a leading slash", f.Name)
+		}
+		if i > 0 && files[i-1].Name == f.Name {
+			return nil, pith.Errorf("an image can't hold two files %s", f.Name)
 		}
 		if err := folders(w, made, path.Dir(f.Name)); err != nil {
 			return nil, err
 		}
-		err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: f.Name, Mode: int64(f.Mode.Perm()), Size: int64(len(f.Data)), ModTime: epoch, Format: tar.FormatPAX})
-		if err != nil {
-			return nil, fmt.Errorf("container image: %s: %w", f.Name, err)
-		}
-		if _, err := w.Write(f.Data); err != nil {
+		if err := entry(w, made, f); err != nil {
 			return nil, fmt.Errorf("container image: %s: %w", f.Name, err)
 		}
 	}
 	return buf.Bytes(), w.Close()
+}
+
+// entry writes one file. What only its owner may read is the program's.
+func entry(w *tar.Writer, made map[string]bool, f File) error {
+	h := &tar.Header{Name: f.Name, Mode: int64(f.Mode.Perm()), ModTime: epoch, Format: tar.FormatPAX}
+	if f.Mode&0o004 == 0 {
+		h.Uid, h.Gid = nobody, nobody
+	}
+	switch f.Mode.Type() {
+	case fs.ModeDir:
+		h.Typeflag, h.Name = tar.TypeDir, f.Name+"/"
+		made[f.Name] = true
+		return w.WriteHeader(h)
+	case fs.ModeSymlink:
+		h.Typeflag, h.Linkname, h.Uid, h.Gid = tar.TypeSymlink, string(f.Data), 0, 0
+		return w.WriteHeader(h)
+	}
+	h.Typeflag, h.Size = tar.TypeReg, int64(len(f.Data))
+	if err := w.WriteHeader(h); err != nil {
+		return err
+	}
+	_, err := w.Write(f.Data)
+	return err
 }
 
 // folders writes a folder and those that it is in, unless that was done.

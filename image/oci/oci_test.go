@@ -2,13 +2,16 @@ package oci
 
 import (
 	"bytes"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"testing"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
+	"github.com/opencontainers/image-spec/schema"
 
 	"pith"
 )
@@ -24,11 +27,12 @@ func program(t *testing.T) *pith.Image {
 
 // TestWrite writes both forms twice: they are valid, and equal bit for bit.
 func TestWrite(t *testing.T) {
-	files := []File{{Name: "etc/site/a.conf", Mode: 0o444, Data: []byte("a")}, {Name: "b", Mode: 0o444}}
+	files := []File{{Name: "etc/site/a.conf", Mode: 0o444, Data: []byte("a")}, {Name: "b", Mode: 0o444},
+		{Name: "etc/site", Mode: fs.ModeDir | 0o755}, {Name: "etc/link", Mode: fs.ModeSymlink | 0o777, Data: []byte("site/a.conf")}, {Name: "key", Mode: 0o400}}
 	var digests []string
 	var tars [][]byte
 	for range 2 {
-		img, err := Image(program(t), files)
+		img, err := Image(program(t), Config{Files: files, Dir: "/etc/site", Ports: []string{"80/tcp", "53/udp"}, Volumes: []string{"/data"}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,6 +70,7 @@ func TestWrite(t *testing.T) {
 		if err := validate.Index(index); err != nil {
 			t.Error(err)
 		}
+		valid(t, folder, img)
 		if _, err := Write(img, folder, "web"); pith.ExitCode(err) != 2 {
 			t.Errorf("a folder in use: %v", err)
 		}
@@ -75,9 +80,39 @@ func TestWrite(t *testing.T) {
 	}
 }
 
+// valid checks an OCI layout against the image specification's own schemas.
+func valid(t *testing.T, folder string, img v1.Image) {
+	t.Helper()
+	config, err := img.RawConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	manifest, err := img.RawManifest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := func(name string) []byte {
+		text, err := os.ReadFile(filepath.Join(folder, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	for kind, text := range map[schema.Validator][]byte{
+		schema.ValidatorMediaTypeImageConfig:  config,
+		schema.ValidatorMediaTypeManifest:     manifest,
+		schema.ValidatorMediaTypeImageIndex:   read("index.json"),
+		schema.ValidatorMediaTypeLayoutHeader: read("oci-layout"),
+	} {
+		if err := kind.Validate(bytes.NewReader(text)); err != nil || bytes.Contains(text, []byte("vnd.docker")) {
+			t.Errorf("%s: %v\n%s", kind, err, text)
+		}
+	}
+}
+
 func TestImageRefuses(t *testing.T) {
 	for _, name := range []string{"/etc/x", "../x", "", "a//b"} {
-		if _, err := Image(program(t), []File{{Name: name}}); pith.ExitCode(err) != 2 {
+		if _, err := Image(program(t), Config{Files: []File{{Name: name}}}); pith.ExitCode(err) != 2 {
 			t.Errorf("file %q: %v", name, err)
 		}
 	}
