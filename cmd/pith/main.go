@@ -84,7 +84,7 @@ WHAT is a directory, a package path, a module@version, or an image file.`,
 		a.buildCommand(), a.runCommand(), a.devCommand(), a.testCommand(), a.superviseCommand(),
 		a.psCommand(), a.statsCommand(), a.topCommand(), a.profileCommand(), a.logsCommand(),
 		a.stopCommand(), a.rmCommand(), a.debugCommand(), a.doctorCommand(), a.firewallCommand(),
-		a.versionCommand(), a.configCommand(), a.schemaCommand(), a.volumeCommand(), a.planCommand(),
+		a.versionCommand(), a.configCommand(), a.importCommand(), a.schemaCommand(), a.volumeCommand(), a.planCommand(),
 		a.upCommand(), a.downCommand(), a.graphCommand(), a.keepCommand(), a.benchCommand(),
 	)
 	root.CompletionOptions.HiddenDefaultCmd = true

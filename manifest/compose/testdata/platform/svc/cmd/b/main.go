@@ -1,0 +1,4 @@
+// Package main is it.
+package main
+
+func main() {}
