@@ -145,7 +145,7 @@ func TestCheck(t *testing.T) {
 	}
 	x.Networks[0].VLAN = 7
 	x.Networks[1].Kind = pith.NetworkUser
-	x.Services[0].Mounts = []pith.Mount{{Volume: "data", Target: "/data"}, {Source: "/srv", Target: "/srv"}}
+	x.Services[0].Mounts = []pith.Mount{{Volume: "data", Target: "/data"}}
 	x.Services[0].Kind = pith.Process
 	x.Services[0].Replicas = 2
 	err := Check(x)

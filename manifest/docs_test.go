@@ -13,7 +13,7 @@ func TestDocs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := folder(t, "Corefile", "zones/", "web/", "store/", "router/")
+	dir := folder(t, "Corefile", "app.conf", "key.pem", "zones/", "web/", "store/", "router/")
 	blocks := strings.Split(string(text), "```yaml\n")[1:]
 	if len(blocks) < 3 {
 		t.Fatalf("%d examples", len(blocks))

@@ -71,10 +71,15 @@ func (d *deployment) downVolumes(asked bool) error {
 }
 
 // checkVolumes refuses volumes that another machine uses, or that have another size
-// than the file says.
+// than the file says, and host folders that can't be shared.
 func (d *deployment) checkVolumes(t pith.Topology) error {
 	store := volume.OpenStore(d.home)
 	var errs []error
+	for _, s := range t.Services {
+		for _, m := range s.Mounts {
+			errs = append(errs, volume.CheckFolder(m))
+		}
+	}
 	for _, v := range t.Volumes {
 		name := deploy.VolumeName(d.name, v.Name)
 		if err := volume.CheckName(name); err != nil {

@@ -44,7 +44,7 @@ func TestImport(t *testing.T) {
 		t.Fatal(r.err)
 	}
 	for _, want := range []string{
-		"compose.yaml:6: front gets a copy of ./motd at /etc/motd", "compose.yaml:10: Dockerfile is not read",
+		"compose.yaml:6: front gets a copy of the file ./motd at /etc/motd", "compose.yaml:10: Dockerfile is not read",
 		"compose.yaml:13: services.back.hostname is left out", "network default leads nowhere",
 	} {
 		if !strings.Contains(r.err, want) {

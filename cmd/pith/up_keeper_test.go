@@ -165,6 +165,10 @@ func TestUpVolume(t *testing.T) {
 	kindOrSkip(t, machine.KindUnikernel)
 	c := newKeeperProgram(t)
 	name := fmt.Sprintf("vol-%d", os.Getpid())
+	if err := os.Mkdir(filepath.Join(c.dir, "shared"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	c.save("shared/note", "of the host")
 	port := freePorts(t, 1)[0]
 	defer c.pith("down", "--volumes", name)
 	manifest := func(env, size, more string) {
@@ -177,7 +181,7 @@ services:
     build: .
     env: {GENERATION: %q}
     networks: [outer]
-    volumes: ["data:/data"]
+    volumes: ["data:/data", "./shared:/shared:ro"]
     ports: ["%d:80"]
 %s`, name, size, env, port, more))
 	}
@@ -191,6 +195,9 @@ services:
 	c.append(port, "/data/log", "one\n")
 	if out := c.works("volume", "inspect", name+"_data"); !strings.Contains(out, fmt.Sprint(64<<20)) {
 		t.Errorf("not of the size that the file says: %s", out)
+	}
+	if got := c.file(port, "/shared/note"); got != "of the host" {
+		t.Errorf("in the host's folder: %q", got)
 	}
 	manifest("2", "64M", "")
 	if out := c.works("plan"); !strings.Contains(out, "replaced (env)") {

@@ -53,7 +53,7 @@ services:
 			"pith.yaml:12:", `there is no network "d"`,
 			"pith.yaml:13:", "nobody in network c has the address 10.2.0.99",
 			"pith.yaml:14:", "another program on this host uses it",
-			"network c: a deployment has no VLANs yet",
+			"network c: a VLAN is carried by another network",
 			"seven is a process, which has no volumes",
 			"bad.zone:3: ", "10.0.0.300",
 			"lost: zone example.org is to be in /etc/zone, where no file is put",

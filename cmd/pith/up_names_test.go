@@ -27,27 +27,24 @@ func (c *cli) tells(port int, name, want string) {
 	c.Errorf("%s is %q, want %q", name, got, want)
 }
 
-// TestUpNames: machines of each kind know the services of their deployment by name,
-// those that they share a network with, and only the replicas that do their work.
+// TestUpNames: machines, of different kinds, know the services of their deployment by
+// name, those that they share a network with, and only the replicas that do their work.
 func TestUpNames(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("networks of driver bridge take root")
 	}
-	for _, kind := range []string{machine.KindUnikernel, machine.KindProcess} {
-		t.Run(kind, func(t *testing.T) {
-			kindOrSkip(t, kind)
-			c := newKeeperProgram(t)
-			name := fmt.Sprintf("names-%s-%d", kind, os.Getpid())
-			ports := freePorts(t, 2)
-			defer c.pith("down", name)
-			write := func(replicas int) {
-				c.save("pith.yaml", fmt.Sprintf(`
+	kindOrSkip(t, machine.KindUnikernel)
+	c := newKeeperProgram(t)
+	name := fmt.Sprintf("names-%d", os.Getpid())
+	ports := freePorts(t, 2)
+	defer c.pith("down", name)
+	write := func(replicas int) {
+		c.save("pith.yaml", fmt.Sprintf(`
 name: %s
 networks: {inner: , other: {subnet: 10.88.0.0/24}}
 services:
   front:
     build: .
-    machine: %s
     networks: [inner]
     ports: ["%d:80"]
   back:
@@ -61,37 +58,35 @@ services:
     machine: process
     networks: {other: {ipv4_address: 10.88.0.7}}
     ports: ["%d:80"]
-`, name, kind, ports[0], replicas, ports[1]))
-			}
-			up := []string{"up", "--timeout", deploymentTime.String()}
-			write(2)
-			c.works(up...)
-			two := c.addresses(name, "back")
-			if len(two) != 2 {
-				t.Fatalf("the replicas have %v", two)
-			}
-			c.tells(ports[0], "back", strings.Join(two, " ")+" <nil>")
-			c.tells(ports[0], name+"-back-2", two[1]+" <nil>")
-			c.tells(ports[0], "alone", " lookup alone") // in no network of front's
-			c.tells(ports[1], "back", " lookup back")
-			c.tells(ports[1], "alone", "10.88.0.7 <nil>")
-
-			front := c.instances()[name+"-front-1"].PID
-			write(3)
-			c.works(up...)
-			three := c.addresses(name, "back")
-			if len(three) != 3 || !slices.Equal(three[:2], two) || c.instances()[name+"-front-1"].PID != front {
-				t.Errorf("a third replica changes the others: %v, then %v", two, three)
-			}
-			c.tells(ports[0], "back", strings.Join(three, " ")+" <nil>")
-
-			// One that is sick is not among them.
-			if err := c.sicken(name, three[0]); err != nil {
-				t.Fatal(err)
-			}
-			c.tells(ports[0], "back", strings.Join(three[1:], " ")+" <nil>")
-		})
+`, name, ports[0], replicas, ports[1]))
 	}
+	up := []string{"up", "--timeout", deploymentTime.String()}
+	write(2)
+	c.works(up...)
+	two := c.addresses(name, "back")
+	if len(two) != 2 {
+		t.Fatalf("the replicas have %v", two)
+	}
+	c.tells(ports[0], "back", strings.Join(two, " ")+" <nil>")
+	c.tells(ports[0], name+"-back-2", two[1]+" <nil>")
+	c.tells(ports[0], "alone", " lookup alone") // in no network of front's
+	c.tells(ports[1], "back", " lookup back")
+	c.tells(ports[1], "alone", "10.88.0.7 <nil>")
+
+	front := c.instances()[name+"-front-1"].PID
+	write(3)
+	c.works(up...)
+	three := c.addresses(name, "back")
+	if len(three) != 3 || !slices.Equal(three[:2], two) || c.instances()[name+"-front-1"].PID != front {
+		t.Errorf("a third replica changes the others: %v, then %v", two, three)
+	}
+	c.tells(ports[0], "back", strings.Join(three, " ")+" <nil>")
+
+	// One that is sick is not among them.
+	if err := c.sicken(name, three[0]); err != nil {
+		t.Fatal(err)
+	}
+	c.tells(ports[0], "back", strings.Join(three[1:], " ")+" <nil>")
 }
 
 // addresses are those of a service's instances, as the plan of one says, in order.

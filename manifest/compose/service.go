@@ -220,8 +220,8 @@ func (c *converter) ports(s types.ServiceConfig) (all []string) {
 	return all
 }
 
-// mounts are volumes, folders of the host, of which a machine gets a copy, and what it
-// is given.
+// mounts are volumes and folders of the host, files of the host, of which a machine
+// gets a copy, and what it is given.
 func (c *converter) mounts(w *writer, s types.ServiceConfig) {
 	var volumes []string
 	var configs, secrets []yaml.MapSlice
@@ -229,17 +229,15 @@ func (c *converter) mounts(w *writer, s types.ServiceConfig) {
 		at := []string{"services", s.Name, "volumes", v.Target}
 		switch {
 		case v.Type == types.VolumeTypeVolume && v.Source != "":
-			text := plain(v.Source) + ":" + v.Target
-			if v.ReadOnly {
-				text += ":ro"
-			}
-			volumes = append(volumes, text)
+			volumes = append(volumes, place(plain(v.Source), v))
+		case v.Type == types.VolumeTypeBind && isFolder(v.Source):
+			volumes = append(volumes, place(c.relative(v.Source), v))
 		case v.Type == types.VolumeTypeBind:
 			how := "changes on the host come with the next pith up"
 			if !v.ReadOnly {
 				how += ", and what the machine writes there is gone with it"
 			}
-			c.note(at, "%s gets a copy of %s at %s: %s", s.Name, c.relative(v.Source), v.Target, how)
+			c.note(at, "%s gets a copy of the file %s at %s: %s", s.Name, c.relative(v.Source), v.Target, how)
 			configs = append(configs, yaml.MapSlice{{Key: "source", Value: c.relative(v.Source)}, {Key: "target", Value: v.Target}})
 		case v.Type == types.VolumeTypeTmpfs:
 		default:
@@ -255,6 +253,20 @@ func (c *converter) mounts(w *writer, s types.ServiceConfig) {
 	}
 	putSome(w, "configs", configs)
 	putSome(w, "secrets", secrets)
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// place writes a volume in short.
+func place(source string, v types.ServiceVolumeConfig) string {
+	text := source + ":" + v.Target
+	if v.ReadOnly {
+		text += ":ro"
+	}
+	return text
 }
 
 func given(g types.FileReferenceConfig, folder string) yaml.MapSlice {
