@@ -14,7 +14,7 @@ import (
 
 // holdTime is how long a client waits for an instance that is being replaced or
 // started again; then it is refused.
-const holdTime = 30 * time.Second
+const holdTime = time.Minute
 
 // publication is an instance's ports on the host. It outlives the machine behind it:
 // who connects while that is replaced waits for the next one.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -43,9 +44,11 @@ type Supervisor struct {
 	state    State
 
 	mu      sync.Mutex
-	running Running  // nil until it is started
-	pending []int    // signals that came before that
-	listens []string // where the program has listened: "tcp/80"
+	running Running // nil until it is started
+	pending []int   // signals that came before that
+
+	listenMu sync.Mutex
+	listens  []string // where the program has listened: "tcp/80"
 
 	ended   chan struct{} // closed when exit is there
 	exit    Exit
@@ -140,9 +143,7 @@ func (s *Supervisor) notifier(console io.Writer) func(Message) {
 		if !ok {
 			return
 		}
-		s.mu.Lock()
-		s.listens = append(s.listens, listenWord(protocol, port))
-		s.mu.Unlock()
+		s.noteListen(listenWord(protocol, port))
 		if s.Ready == nil {
 			return
 		}
@@ -152,6 +153,14 @@ func (s *Supervisor) notifier(console io.Writer) func(Message) {
 				s.Ready(p)
 			}
 		}
+	}
+}
+
+func (s *Supervisor) noteListen(word string) {
+	s.listenMu.Lock()
+	defer s.listenMu.Unlock()
+	if !slices.Contains(s.listens, word) {
+		s.listens = append(s.listens, word)
 	}
 }
 
@@ -307,8 +316,8 @@ func (s *Supervisor) handle(request string) (string, error) {
 	case "button":
 		return "", s.pressButton()
 	case "listens":
-		s.mu.Lock()
-		defer s.mu.Unlock()
+		s.listenMu.Lock()
+		defer s.listenMu.Unlock()
 		return strings.Join(s.listens, " "), nil
 	case "stats":
 		return s.stats()

@@ -89,6 +89,12 @@ func TestSupervisedMachineStops(t *testing.T) {
 	if p := <-ready; p.Guest != 80 {
 		t.Errorf("ready: %v", p)
 	}
+	if ok, err := e.Remote().Listens(t.Context(), TCP, 80); err != nil || !ok {
+		t.Errorf("listens at 80: %v, %v", ok, err)
+	}
+	if ok, err := e.Remote().Listens(t.Context(), UDP, 80); err != nil || ok {
+		t.Errorf("listens at 80/udp: %v, %v", ok, err)
+	}
 	if err := e.Remote().Debug("/x"); err == nil || err.Error() != "no debugger at /x" {
 		t.Errorf("an error across the socket: %v", err)
 	}

@@ -52,7 +52,7 @@ func TestImport(t *testing.T) {
 		}
 	}
 	c.fails(2, "pith.yaml is there already", "import", "-o", "pith.yaml")
-	c.works("up", "--machine", "process", "--name", name, "--timeout", deploymentTime.String())
+	c.works("up", "--machine", "process", "--name", name, "--timeout", (2 * deploymentTime).String())
 	c.tells(port, "back", strings.Join(c.addresses(name, "back"), " ")+" <nil>")
 	if got := c.file(port, "/etc/motd"); got != "welcome" {
 		t.Errorf("the file is %q", got)

@@ -51,7 +51,7 @@ services:
     build: .
     machine: process
     networks: [inner]
-    healthcheck: {http: /.health, retries: 1, interval: 1s}
+    healthcheck: {http: /.health, retries: 3, interval: 1s, timeout: 10s}
     replicas: %d
   alone:
     build: .
@@ -60,7 +60,7 @@ services:
     ports: ["%d:80"]
 `, name, ports[0], replicas, ports[1]))
 	}
-	up := []string{"up", "--timeout", deploymentTime.String()}
+	up := []string{"up", "--timeout", (2 * deploymentTime).String()}
 	write(2)
 	c.works(up...)
 	two := c.addresses(name, "back")
@@ -145,16 +145,16 @@ services:
     args: [-config, /etc/dns.json]
     configs: ["dns:/etc/dns.json"]
     networks: {inner: {ipv4_address: 10.89.0.53}}
-    healthcheck: {tcp: 53}
+    healthcheck: {tcp: 53, timeout: 10s}
   web:
     build: .
     machine: process
     networks: {inner: {ipv4_address: 10.89.0.10}}
-    healthcheck: {http: /.health}
+    healthcheck: {http: /.health, timeout: 10s}
     replicas: %d
 `, name, repository(t), replicas))
 	}
-	up := []string{"up", "--timeout", deploymentTime.String()}
+	up := []string{"up", "--timeout", (2 * deploymentTime).String()}
 	write(1)
 	c.works(up...)
 	lab := network.FindLab(name)

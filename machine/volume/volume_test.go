@@ -54,6 +54,38 @@ func TestLife(t *testing.T) {
 	refused(t, err, "there is no volume data")
 }
 
+// TestPlace: a volume in a file of the user's choice is a volume like others, and the
+// file outlives it.
+func TestPlace(t *testing.T) {
+	s := OpenStore(t.TempDir())
+	file := filepath.Join(t.TempDir(), "kept.img")
+	refused(t, s.Place("data", file, 1<<20), "16 MiB")
+	refused(t, s.Place("../x", file, 64<<20), "name")
+	refused(t, s.Place("data", filepath.Join(file, "x"), 64<<20), "can't be kept")
+	for range 2 { // the second time it is there
+		if err := s.Place("data", file, 64<<20); err != nil {
+			t.Fatal(err)
+		}
+		v, err := s.Use(pith.Mount{Volume: "data"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if problems, err := v.Check(); err != nil || len(problems) > 0 {
+			t.Errorf("%v, %v", problems, err)
+		}
+		if list, err := s.List(); err != nil || len(list) != 1 || list[0].Size != 64<<20 || !list[0].InUse {
+			t.Errorf("%+v, %v", list, err)
+		}
+		v.Close()
+		if err := s.Remove("data"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(file); err != nil {
+			t.Errorf("the file is gone: %v", err)
+		}
+	}
+}
+
 func TestUse(t *testing.T) {
 	s := OpenStore(t.TempDir())
 	writer, err := s.Use(pith.Mount{Volume: "lazy"})
