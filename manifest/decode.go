@@ -55,6 +55,23 @@ func (d *decoder) decode(root *node) {
 	if len(d.m.Services) == 0 {
 		d.add(root.get("services").spot, "there is no service: name at least one")
 	}
+	if root.get("networks").get(defaultNetwork) == nil {
+		d.join()
+	}
+}
+
+// join makes a bridge of the network that nobody had to write down, if there are
+// machines to join: the user network has room for one.
+func (d *decoder) join() {
+	members := 0
+	for _, s := range d.m.Services {
+		if slices.ContainsFunc(s.Links, func(l pith.ServiceLink) bool { return l.Network == defaultNetwork }) {
+			members += max(s.Replicas, 1)
+		}
+	}
+	if n := d.m.Network(defaultNetwork); n != nil && members > 1 {
+		n.Kind = pith.NetworkBridge
+	}
 }
 
 func pairs(n *node) []pair {

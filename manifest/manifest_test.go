@@ -225,6 +225,27 @@ func TestDeep(t *testing.T) {
 	}
 }
 
+// TestDefaultNetwork: services that name no network are joined as in compose; one alone
+// needs no rights.
+func TestDefaultNetwork(t *testing.T) {
+	dir := folder(t, "a/")
+	for text, want := range map[string]pith.NetworkKind{
+		"services: {a: {build: ./a}}":                                                   pith.NetworkUser,
+		"services: {a: {build: ./a}, b: {build: ./a}}":                                  pith.NetworkBridge,
+		"services: {a: {build: ./a, replicas: 2}}":                                      pith.NetworkBridge,
+		"networks: {default: {driver: user}}\nservices: {a: {build: ./a, replicas: 2}}": pith.NetworkUser,
+	} {
+		m, err := Parse(filepath.Join(dir, FileName), []byte(text))
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if n := m.Network("default"); n == nil || n.Kind != want {
+			t.Errorf("%s: the network is %+v, want one of driver %s", text, n, want)
+		}
+	}
+}
+
 // TestMistakes: each file has the mistakes that it lists, and no others.
 func TestMistakes(t *testing.T) {
 	dir := folder(t, "a/", "Corefile")

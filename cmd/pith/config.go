@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pith"
+	"pith/deploy"
 	"pith/manifest"
 )
 
@@ -17,8 +18,9 @@ func (a *app) configCommand() *cobra.Command {
 		Use:   "config [FILE|FOLDER]",
 		Short: "Check a pith.yaml and print it resolved",
 		Long: `Config reads a manifest, pith.yaml in the current folder by default, and prints
-it with short notations in full, paths absolute and defaults filled in. Where it
-is wrong, all mistakes are listed, and the exit code is 2.`,
+it with short notations in full, paths absolute, and defaults and addresses filled in.
+Where it is wrong, all mistakes are listed, and the exit code is 2. Secrets are named,
+never shown.`,
 		Example: `  pith config
   pith config -o json ./examples/dmz`,
 		Args: cobra.MaximumNArgs(1),
@@ -29,6 +31,9 @@ is wrong, all mistakes are listed, and the exit code is 2.`,
 			m, err := readManifest(append(args, ".")[0])
 			if err != nil {
 				return err
+			}
+			if !m.Single {
+				deploy.Assign(&m.Topology)
 			}
 			write := m.YAML
 			if format == "json" {

@@ -31,6 +31,15 @@ func TestConfig(t *testing.T) {
 	}
 	write("services: {a: {build: .}}\n")
 	c.fails(2, "describes several services", "run", "-f", "pith.yaml", ".")
+	write("services: {a: {build: .}, b: {build: ., replicas: 2}}\n")
+	first := c.pith("config")
+	if first.code != 0 || !strings.Contains(first.out, "10.213.0.0/24") || strings.Count(first.out, "- 10.213.0.") != 2+1 {
+		t.Errorf("config of services without networks: %+v", first)
+	}
+	write(first.out)
+	if again := c.pith("config"); again.out != first.out {
+		t.Errorf("config of what config prints:\n%s\nand before\n%s", again.out, first.out)
+	}
 	if r := c.pith("schema"); r.code != 0 || !json.Valid([]byte(r.out)) {
 		t.Errorf("schema: %+v", r)
 	}

@@ -89,6 +89,27 @@ services:
 	c.tells(ports[0], "back", strings.Join(three[1:], " ")+" <nil>")
 }
 
+// TestUpPlain: two services, and nothing else, find one another, as in compose.
+func TestUpPlain(t *testing.T) {
+	kindOrSkip(t, machine.KindProcess)
+	if os.Getuid() != 0 {
+		t.Skip("networks of driver bridge take root")
+	}
+	c := newKeeperProgram(t)
+	name := fmt.Sprintf("plain-%d", os.Getpid())
+	port := freePorts(t, 1)[0]
+	defer c.pith("down", name)
+	c.save("pith.yaml", fmt.Sprintf(`
+name: %s
+services:
+  web: {build: ., ports: ["%d:80"], depends_on: [store]}
+  store: {build: .}
+`, name, port))
+	c.works("up", "--machine", "process", "--timeout", (2 * deploymentTime).String())
+	c.tells(port, "store", c.addresses(name, "store")[0]+" <nil>")
+	c.tells(port, "STORE", c.addresses(name, "store")[0]+" <nil>")
+}
+
 // addresses are those of a service's instances, as the plan of one says, in order.
 func (c *cli) addresses(deployment, service string) (all []string) {
 	c.Helper()
