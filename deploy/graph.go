@@ -27,6 +27,7 @@ var colours = map[Status][2]string{
 	Completed: {"#e3f6e5", "#2e8b3d"},
 	Starting:  {"#fff5d6", "#b98900"},
 	Waiting:   {"#fff5d6", "#b98900"},
+	Running:   {"#fff5d6", "#b98900"},
 	Restarts:  {"#ffe4d6", "#c4570c"},
 	Unhealthy: {"#fde0e0", "#b3261e"},
 	Failed:    {"#fde0e0", "#b3261e"},
