@@ -20,7 +20,7 @@ func Check(t pith.Topology) error {
 	}
 	for _, s := range t.Services {
 		for _, m := range s.Mounts {
-			if m.Source == "" && s.Kind != pith.Unikernel && s.Kind != pith.LinuxVM {
+			if m.Volume != "" && s.Kind != pith.Unikernel && s.Kind != pith.LinuxVM {
 				say("%s is a %s, which has no volumes: a unikernel and a linuxvm have (volume %s)", s.Name, s.Kind, m.Volume)
 			}
 		}
