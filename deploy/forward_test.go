@@ -171,3 +171,47 @@ func TestForwardHolds(t *testing.T) {
 		t.Errorf("the held client got %q, %v", text, err)
 	}
 }
+
+// TestForwardHoldsDatagrams: so do datagrams, as far as the socket's buffer goes.
+func TestForwardHoldsDatagrams(t *testing.T) {
+	there, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer there.Close()
+	held, free := make(chan struct{}, 8), make(chan struct{})
+	hold := func(ctx context.Context) error {
+		held <- struct{}{}
+		select {
+		case <-free:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	guest := uint16(there.LocalAddr().(*net.UDPAddr).Port)
+	ports, stop, err := Forward([]pith.Port{{Protocol: machine.UDP, Host: netip.AddrPortFrom(loopback, 0), Guest: guest}}, loopback, new(net.Dialer).DialContext, hold)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stop()
+	c, err := net.Dial("udp", ports[0].Host.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for _, word := range []string{"one", "two"} {
+		if _, err := c.Write([]byte(word)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-held
+	close(free)
+	there.SetReadDeadline(time.Now().Add(time.Minute))
+	packet := make([]byte, 10)
+	for _, word := range []string{"one", "two"} {
+		if n, _, err := there.ReadFrom(packet); err != nil || string(packet[:n]) != word {
+			t.Errorf("the instance got %q, %v, want %q", packet[:n], err, word)
+		}
+	}
+}

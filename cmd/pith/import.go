@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,7 +17,7 @@ import (
 func (a *app) importCommand() *cobra.Command {
 	var o compose.Options
 	var builds []string
-	var output string
+	var output, format string
 	var strict bool
 	c := &cobra.Command{
 		Use:   "import [COMPOSE-FILE...]",
@@ -29,6 +30,9 @@ is listed on standard error with its file and line. Several files override one a
   pith import -o pith.yaml compose.yaml compose.prod.yaml
   pith import --build proxy=github.com/caddyserver/caddy/v2/cmd/caddy@v2.10.2 --strict`,
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := checkFormat(format); err != nil {
+				return err
+			}
 			files, err := composeFiles(args)
 			if err != nil {
 				return err
@@ -45,17 +49,23 @@ is listed on standard error with its file and line. Several files override one a
 				return err
 			}
 			for _, n := range notes {
-				fmt.Fprintln(a.err, n)
+				if format == "text" {
+					fmt.Fprintln(a.err, n)
+				}
 			}
 			if strict && len(notes) > 0 {
 				return pith.Errorf("%d things of the compose file are not in the pith.yaml, or not as they are there", len(notes))
 			}
 			place := filepath.Join(filepath.Dir(files[0]), manifest.FileName)
 			_, wrong := manifest.Parse(place, text)
-			if output == "" {
-				_, err = a.out.Write(text)
-			} else {
+			switch {
+			case output != "":
 				err = writeNew(output, text)
+			case format == "text":
+				_, err = a.out.Write(text)
+			}
+			if format == "json" {
+				err = errors.Join(err, a.out.json(imported{string(text), append([]compose.Note{}, notes...)}))
 			}
 			if err != nil {
 				return err
@@ -70,8 +80,15 @@ is listed on standard error with its file and line. Several files override one a
 	c.Flags().StringArrayVar(&builds, "build", nil, "what Go program a service is: SERVICE=FOLDER or SERVICE=MODULE@VERSION")
 	c.Flags().StringVar(&o.Bind, "bind", "", "the host's address of ports that name none (default 0.0.0.0, as compose has it)")
 	c.Flags().StringVarP(&output, "output", "o", "", "the file to write, which must not be there (default: standard output)")
+	c.Flags().StringVar(&format, "format", "text", "text, or json: the pith.yaml and the list, both on standard output")
 	c.Flags().BoolVar(&strict, "strict", false, "make nothing if something is not the same")
 	return c
+}
+
+// imported is what `pith import --format json` shows.
+type imported struct {
+	Manifest string         `json:"manifest"`
+	Notes    []compose.Note `json:"notes"`
 }
 
 // composeFiles are the files named, or the usual one of a folder.

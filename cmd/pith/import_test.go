@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -69,6 +70,11 @@ func TestImportRefuses(t *testing.T) {
 	r := c.pith("import", "--build", "db=example.org/db@v1.0.0")
 	if r.code != 0 || !strings.Contains(r.out, "build: example.org/db@v1.0.0") {
 		t.Errorf("with --build: %+v", r)
+	}
+	var both imported
+	if r := c.pith("import", "--build", "db=./x", "--format", "json"); json.Unmarshal([]byte(r.out), &both) != nil || !strings.Contains(both.Manifest, "build: ./x") ||
+		len(both.Notes) == 0 || both.Notes[0].File != "compose.yml" || both.Notes[0].Line != 1 {
+		t.Errorf("as JSON: %+v", r)
 	}
 	if left, _ := filepath.Glob(filepath.Join(c.dir, "pith.yaml")); len(left) > 0 {
 		t.Error("a pith.yaml was written that nobody asked for")

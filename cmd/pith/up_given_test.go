@@ -192,4 +192,3 @@ services:
 		t.Errorf("%s was replaced against its policy: %+v", n, last[n])
 	}
 }
-
