@@ -198,6 +198,14 @@ func neighbour(p Place) string {
 	return fmt.Sprintf("neigh replace %s lladdr %s dev %s nud permanent", p.Addr.Addr(), p.MAC, bridge)
 }
 
+// IP runs commands of ip(8) in the lab.
+func IP(ctx context.Context, commands ...string) error { return ip(ctx, commands...) }
+
+// Within runs commands of ip(8) in the network namespace of process pid.
+func Within(ctx context.Context, pid int, commands ...string) error {
+	return within(ctx, pid, commands...)
+}
+
 // ip runs commands of ip(8) in this namespace.
 func ip(ctx context.Context, commands ...string) error {
 	return run(exec.CommandContext(ctx, "ip", "-batch", "-"), commands)
