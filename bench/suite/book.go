@@ -39,12 +39,13 @@ type Record struct {
 	Guests           int    `json:",omitempty"` // instances beside one another, of a start
 	Part             string `json:",omitempty"` // of the measure
 	At               time.Time
-	HostLoad         float64      // load average of the last minute
-	Step             *Step        `json:",omitempty"`
-	Begin            *Begin       `json:",omitempty"`
-	Value            *Value       `json:",omitempty"`
-	Flood            *FloodResult `json:",omitempty"`
-	End              *End         `json:",omitempty"`
+	HostLoad         float64        // load average of the last minute
+	Step             *Step          `json:",omitempty"`
+	Begin            *Begin         `json:",omitempty"`
+	Value            *Value         `json:",omitempty"`
+	Flood            *FloodResult   `json:",omitempty"`
+	Forward          *ForwardResult `json:",omitempty"`
+	End              *End           `json:",omitempty"`
 }
 
 // Begin is one start of an instance.

@@ -39,6 +39,11 @@ var (
 		"DURING_ASKED", "DURING_ANSWERED", "DURING_P50_MILLISECONDS", "DURING_P99_MILLISECONDS", "DURING_MAX_MILLISECONDS",
 		"LASTED_SECONDS", "RECOVERED_AFTER_SECONDS", "MACHINE_ENDED", "FIRST_ERROR", "HOST_LOAD_AVERAGE", "TIME_RFC3339",
 	}
+	forwardColumns = []string{
+		"MACHINE", "REPEAT", "SERVICE", "PACKET_BYTES", "WINDOW_PACKETS", "SECONDS", "PACKETS_SENT", "PACKETS_THROUGH", "PACKETS_PER_SECOND",
+		"TIMED_PACKETS", "TIMED_LOST", "LATENCY_P50_MICROSECONDS", "LATENCY_P99_MICROSECONDS", "LATENCY_MAX_MICROSECONDS",
+		"WIRE_P50_MICROSECONDS", "WIRE_P99_MICROSECONDS", "ADDED_P50_MICROSECONDS", "HOST_LOAD_AVERAGE", "TIME_RFC3339",
+	}
 	footprintColumns = []string{"MACHINE", "REPEAT", "MEASURE", "UNIT", "VALUE", "HOST_LOAD_AVERAGE", "TIME_RFC3339"}
 )
 
@@ -54,6 +59,7 @@ func (b *Book) WriteCSV() (files []string, err error) {
 		{Start, startColumns, startRow},
 		{Footprint, footprintColumns, footprintRow},
 		{Flood, floodColumns, floodRow},
+		{Forward, forwardColumns, forwardRow},
 	} {
 		rows := [][]string{kind.columns}
 		for i := range b.Records {
@@ -156,6 +162,14 @@ func floodRow(r *Record) []string {
 		strconv.Itoa(f.Before.Asked), strconv.Itoa(f.Before.Answered), rounded(f.Before.P50), rounded(f.Before.P99),
 		strconv.Itoa(f.During.Asked), strconv.Itoa(f.During.Answered), rounded(f.During.P50), rounded(f.During.P99), rounded(f.During.Max),
 		rounded(f.Lasted), recovered, strconv.FormatBool(f.Ended), f.During.FirstError,
+	}, when(r)...)
+}
+
+func forwardRow(r *Record) []string {
+	f := r.Forward
+	return append([]string{
+		r.Machine, repeat(r), r.Part, strconv.Itoa(f.Size), strconv.Itoa(f.Window), rounded(f.Seconds), whole(f.Sent), whole(f.Through), rounded(f.Rate),
+		whole(f.Timed), whole(f.Lost), rounded(f.P50), rounded(f.P99), rounded(f.Max), rounded(f.WireP50), rounded(f.WireP99), rounded(f.Added()),
 	}, when(r)...)
 }
 

@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -42,6 +43,7 @@ func (c *Config) Services() []string {
 		switch m {
 		case Start:
 			need[c.Start.Service] = true
+		case Forward: // its services are built by buildForward
 		case Footprint:
 			need[c.Footprint.Service] = true
 		case Flood:
@@ -64,6 +66,11 @@ func (c *Config) Services() []string {
 // BuildKit builds, of the checkout source, what a run needs into dir.
 func BuildKit(ctx context.Context, c Config, source, dir string, progress func(string)) (*Kit, error) {
 	k := &Kit{dir}
+	if slices.Contains(c.Measures, Forward) {
+		if err := k.buildForward(ctx, c, source, progress); err != nil {
+			return nil, err
+		}
+	}
 	for _, service := range c.Services() {
 		if err := k.writeFiles(c, service); err != nil {
 			return nil, err
@@ -146,26 +153,56 @@ func (k *Kit) questions(zone string) ([]load.Question, error) {
 
 // build makes the image and the ordinary program of a service.
 func (k *Kit) build(ctx context.Context, c Config, service, source string, progress func(string)) error {
-	what := "./" + path.Join("service", service, "cmd", service)
-	for _, kind := range c.Machines {
-		if kind != Unikernel {
-			progress("building " + what)
-			if err := goBuild(ctx, source, what, k.path(service)); err != nil {
-				return err
-			}
-			break
+	if slices.ContainsFunc(c.Machines, func(kind string) bool { return kind != Unikernel }) {
+		progress("building " + program(service))
+		if err := goBuild(ctx, source, program(service), k.path(service)); err != nil {
+			return err
 		}
 	}
-	for _, kind := range c.Machines {
-		if kind == Unikernel {
-			_, err := image.Build(ctx, image.Options{
-				Dir: source, What: what, Output: k.path(service + ".img"), Strip: true, Progress: progress,
-			})
+	if slices.Contains(c.Machines, Unikernel) {
+		return k.buildImage(ctx, service, source, progress)
+	}
+	return nil
+}
+
+// guestProgram is what makes a Linux guest forward.
+const guestProgram = "forward-guest"
+
+// buildForward makes what forwards.
+func (k *Kit) buildForward(ctx context.Context, c Config, source string, progress func(string)) error {
+	if slices.Contains(c.Machines, LinuxVM) {
+		if err := goBuild(ctx, source, "./bench/forward/guest", k.path(guestProgram)); err != nil {
 			return err
+		}
+	}
+	for _, service := range c.Forward.Services {
+		if slices.Contains(c.Machines, Unikernel) {
+			if err := k.buildImage(ctx, service, source, progress); err != nil {
+				return err
+			}
+		}
+		for _, kind := range c.Machines { // makes and keeps what takes long
+			w, err := k.forwarder(service, kind)
+			if err != nil {
+				return err
+			}
+			if err := w.Prepare(ctx); err != nil {
+				return fmt.Errorf("%s: %w", kind, err)
+			}
 		}
 	}
 	return nil
 }
+
+func (k *Kit) buildImage(ctx context.Context, service, source string, progress func(string)) error {
+	_, err := image.Build(ctx, image.Options{
+		Dir: source, What: program(service), Output: k.path(service + ".img"), Strip: true, Progress: progress,
+	})
+	return err
+}
+
+// program is a service's package.
+func program(service string) string { return "./" + path.Join("service", service, "cmd", service) }
 
 func goBuild(ctx context.Context, source, what, out string) error {
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", out, what)

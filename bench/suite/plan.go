@@ -60,6 +60,13 @@ func (c *Config) jobs(measure, machine string, repeat int) (jobs []job) {
 		for _, one.Part = range c.Flood.parts() {
 			jobs = append(jobs, one)
 		}
+	case Forward:
+		if c.Forward.Repeat > 0 && repeat >= c.Forward.Repeat || !c.forwards(machine) {
+			return nil
+		}
+		for _, one.Part = range c.Forward.Services {
+			jobs = append(jobs, one)
+		}
 	default:
 		jobs = append(jobs, one)
 	}
@@ -91,6 +98,8 @@ func (c *Config) length(j job) time.Duration {
 		return c.Start.Time + time.Duration(j.Guests+c.Start.Traced)*start
 	case Flood:
 		return start + c.Flood.length()
+	case Forward:
+		return start + c.Forward.length()
 	default:
 		length := 2*start + c.Footprint.Idle + c.Footprint.Time
 		if c.Footprint.Least && (j.Machine == Unikernel || j.Machine == LinuxVM) {

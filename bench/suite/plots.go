@@ -49,7 +49,22 @@ func (b *Book) plots() []plot {
 		all = append(all, plot{"start: the stages of one", p.SVG()})
 	}
 	all = append(all, b.floodPlots()...)
+	all = append(all, b.forwardPlots()...)
 	return append(all, b.footprintPlots()...)
+}
+
+func (b *Book) forwardPlots() []plot {
+	var all []plot
+	for _, p := range []struct {
+		title, unit string
+		of          func(string, int) Quantity
+	}{{"forward: packets per second", "packets/s", forwardRate}, {"forward: what a packet takes longer, median", "µs", forwardAdded}} {
+		if groups := b.forwardGroups(p.of); len(groups) > 0 {
+			bars := &chart.Bars{Title: p.title, Y: p.unit, Names: b.machines(), Groups: groups}
+			all = append(all, plot{p.title, bars.SVG()})
+		}
+	}
+	return all
 }
 
 // floodPlots are what honest clients got, over the time of each attack.

@@ -6,6 +6,7 @@ import (
 
 	"pith"
 	"pith/bench/flood"
+	"pith/bench/forward"
 	"pith/machine/container"
 	"pith/machine/host"
 )
@@ -33,6 +34,7 @@ func Default() Config {
 			Services: []string{Web, DNS}, Attacks: flood.Names(), Calm: 2 * time.Second, Length: 10 * time.Second, Recovery: 20 * time.Second,
 			Probe: 20, Times: 10, MostRate: 50_000, Rate: 2000, Conns: 500,
 		},
+		Forward: Forwards{Services: forward.Services, Sizes: []int{forward.LeastFrame, forward.LargestPacket}, Window: 256, Time: 2 * time.Second},
 	}
 }
 
@@ -41,7 +43,7 @@ func Default() Config {
 // takes more than a day.
 func Preset(name string) (Config, error) {
 	c := Default()
-	c.Measures = []string{Web, DNS, Start, Footprint, Flood}
+	c.Measures = []string{Web, DNS, Start, Footprint, Flood, Forward}
 	switch name {
 	case "quick":
 		c.Web = Rates{Start: 300, Step: 600, To: 1500, StepTime: 2 * time.Second, Clients: 50}
@@ -49,6 +51,7 @@ func Preset(name string) (Config, error) {
 		c.Start = Churn{Service: Web, From: 3, To: 3, Step: 1, Pace: time.Second, Time: 5 * time.Second, Traced: 1}
 		c.Footprint = Rest{Service: Web, Idle: 2 * time.Second, Load: 100, Time: 2 * time.Second}
 		c.Flood.Services, c.Flood.Attacks, c.Flood.Repeat = []string{Web}, []string{"overload", "slow", "malformed"}, 1
+		c.Forward.Time, c.Forward.Repeat = time.Second, 1
 		c.Flood.Calm, c.Flood.Length, c.Flood.Recovery = time.Second, 2*time.Second, 3*time.Second
 	case "paper":
 		c.Repeat, c.Memory = 1, 128<<20

@@ -72,6 +72,9 @@ func (b *Book) table() *table {
 			t.add(Quantity{Name: name, Unit: "ms"}, r.Machine, r.Repeat, 1000*r.Begin.Seconds)
 		case r.Flood != nil:
 			b.floodQuantities(t, r)
+		case r.Forward != nil:
+			t.add(forwardRate(r.Part, r.Forward.Size), r.Machine, r.Repeat, r.Forward.Rate)
+			t.add(forwardAdded(r.Part, r.Forward.Size), r.Machine, r.Repeat, r.Forward.Added())
 		case r.Value != nil:
 			t.add(Quantity{Name: r.Value.Name, Unit: r.Value.Unit}, r.Machine, r.Repeat, r.Value.Number)
 		}

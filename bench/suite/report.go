@@ -93,6 +93,9 @@ func (b *Book) settings() []string {
 		case Flood:
 			lines = append(lines, fmt.Sprintf("flood: %v; attacks %s for %v, by up to %d connections; an overload offers %g times what the service answers, the others %g/s; honest clients ask %g times a second, and wait for 2 s at most",
 				c.Flood.Services, strings.Join(c.Flood.Attacks, ", "), c.Flood.Length, c.Flood.Conns, c.Flood.Times, c.Flood.Rate, c.Flood.Probe))
+		case Forward:
+			lines = append(lines, fmt.Sprintf("forward: %v, packets of %v bytes, %d under way for %v, then one by one; a process is the host's kernel in a network namespace, with nftables as the Linux guest has it",
+				c.Forward.Services, c.Forward.Sizes, c.Forward.Window, c.Forward.Time))
 		case Footprint:
 			lines = append(lines, fmt.Sprintf("footprint: %s, idle for %v, then %g requests/s for %v", c.Footprint.Service, c.Footprint.Idle, c.Footprint.Load, c.Footprint.Time))
 		}

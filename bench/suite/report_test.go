@@ -23,7 +23,7 @@ import (
 func measured(t *testing.T, slow float64) *Book {
 	t.Helper()
 	c := testConfig()
-	c.Measures, c.Repeat = []string{Web, DNS, Start, Footprint, Flood}, 6
+	c.Measures, c.Repeat = []string{Web, DNS, Start, Footprint, Flood, Forward}, 6
 	book, err := Create(filepath.Join(t.TempDir(), "run"), About{Config: c, Begun: time.Now(), Host: []string{"host: <a test>"}})
 	if err != nil {
 		t.Fatal(err)
@@ -73,6 +73,11 @@ func measured(t *testing.T, slow float64) *Book {
 			j := job{Measure: Flood, Machine: machine, Repeat: repeat, Part: "web slow"}
 			add(j, Record{Flood: siege})
 			add(j, Record{End: &End{}})
+			j = job{Measure: Forward, Machine: machine, Repeat: repeat, Part: "router"}
+			for _, size := range c.Forward.Sizes {
+				add(j, Record{Forward: &ForwardResult{Size: size, Sent: 1000, Through: 990, Seconds: 0.5, Rate: 1980 * float64(m+1), P50: 100, WireP50: 20}})
+			}
+			add(j, Record{End: &End{}})
 			j = job{Measure: Footprint, Machine: machine, Repeat: repeat}
 			add(j, Record{Value: &Value{"shipped", "MB", 10 + float64(m)}})
 			add(j, Record{Value: &Value{"host's memory, idle", "MiB", 50}})
@@ -85,7 +90,7 @@ func measured(t *testing.T, slow float64) *Book {
 func TestCSV(t *testing.T) {
 	book := measured(t, 1)
 	files, err := book.WriteCSV()
-	if err != nil || len(files) != 5 {
+	if err != nil || len(files) != 6 {
 		t.Fatalf("files %v, error %v", files, err)
 	}
 	first := map[string]string{
@@ -93,6 +98,7 @@ func TestCSV(t *testing.T) {
 		DNS:       "TEST_RUN QUERIES_SENT QUERIES_COMPLETED QUERIES_LOST QUERIES_PER_SECOND AVG_LATENCY_SECONDS MIN_LATENCY_SECONDS MAX_LATENCY_SECONDS LATENCY_STD_DEV_SECONDS | 1 100 100 0 100.000 0.001500 0.001500 0.001500 0.000000",
 		Start:     "NBR_OF_GUESTS GUEST_STOPPED STARTUP_TIME_SECONDS | 10 1 0.100000",
 		Flood:     "MACHINE REPEAT SERVICE ATTACK CAPACITY_PER_SECOND ATTACK_OFFERED_PER_SECOND ATTACK_SENT ATTACK_SECONDS | unikernel 1 web slow 0.000 0.000 0 4.000",
+		Forward:   "MACHINE REPEAT SERVICE PACKET_BYTES WINDOW_PACKETS SECONDS PACKETS_SENT PACKETS_THROUGH PACKETS_PER_SECOND | unikernel 1 router 64 0 0.500 1000 990 1980.000",
 		Footprint: "MACHINE REPEAT MEASURE UNIT VALUE | unikernel 1 shipped MB 10",
 	}
 	for _, file := range files {
@@ -126,7 +132,7 @@ func TestReport(t *testing.T) {
 	page := string(text)
 	for _, want := range []string{
 		"pith bench web --out &#39;a folder&#39;", "host: &lt;a test&gt;", "accelerator tcg", "it &lt;/pre&gt; doesn",
-		"web: latency, 99th percentile", "ECDF", "the stages of one", "memory 99 %, CPU 5 %", "footprint, MiB", "flood: web slow: honest", "web at 200/s, p50, ms", "<b>× 2.00</b> <small>(2.00–2.00)</small>",
+		"web: latency, 99th percentile", "ECDF", "the stages of one", "memory 99 %, CPU 5 %", "footprint, MiB", "flood: web slow: honest", "router, 1500 bytes, added latency p50, µs", "web at 200/s, p50, ms", "<b>× 2.00</b> <small>(2.00–2.00)</small>",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %q in the report", want)
@@ -264,8 +270,9 @@ document.title = ["plots", plots, "lines", lines, "bars", bars, "outside", outsi
 	}
 	// Three plots each of web and dns and two of starts with two lines each; one of
 	// stages with two bars of three parts; two of footprints: one and one group of
-	// two bars; of the flood one with two lines, one of a group of two bars.
-	if got, want := string(title[1]), "plots 13 lines 18 bars 12 outside 0 blank 0"; got != want {
+	// two bars; of the flood one with two lines, one of a group of two bars; of
+	// forwarding two of two groups of two bars.
+	if got, want := string(title[1]), "plots 15 lines 18 bars 20 outside 0 blank 0"; got != want {
 		t.Errorf("the browser drew %q, want %q", got, want)
 	}
 }

@@ -30,6 +30,7 @@ const (
 	Start     = "start"
 	Footprint = "footprint"
 	Flood     = "flood"
+	Forward   = "forward"
 )
 
 // Kinds of machines, in the order of a report.
@@ -59,6 +60,7 @@ type Config struct {
 	Start     Churn
 	Footprint Rest
 	Flood     Floods
+	Forward   Forwards
 
 	Command  []string  // what repeats it, for the report
 	Progress io.Writer `json:"-"`
@@ -154,6 +156,8 @@ func (c *Config) check(measure string) error {
 		return c.Start.check()
 	case Flood:
 		return c.Flood.check()
+	case Forward:
+		return c.Forward.check()
 	case Footprint:
 		if c.Footprint.Idle <= 0 || c.Footprint.Time <= 0 || c.Footprint.Load <= 0 {
 			return pith.Errorf("--idle, --load and --load-time must be more than nothing")
@@ -277,6 +281,8 @@ func (s *suite) measure(ctx context.Context, j job) (End, error) {
 		return s.churn(ctx, j)
 	case Flood:
 		return s.flood(ctx, j)
+	case Forward:
+		return s.forward(ctx, j)
 	default:
 		return End{}, s.footprint(ctx, j)
 	}

@@ -42,7 +42,7 @@ gets.`,
 		RunE: func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	c.AddCommand(
-		a.benchWeb(), a.benchDNS(), a.benchFlood(), a.benchStart(), a.benchFootprint(), a.benchAll(),
+		a.benchWeb(), a.benchDNS(), a.benchFlood(), a.benchForward(), a.benchStart(), a.benchFootprint(), a.benchAll(),
 		a.benchCompare(), a.benchReport(), a.benchInstall(), a.benchMeasure(),
 	)
 	return c

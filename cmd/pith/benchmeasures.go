@@ -120,6 +120,25 @@ namespace of the run.`,
 	})
 }
 
+func (a *app) benchForward() *cobra.Command {
+	return a.measurement(suite.Forward, &cobra.Command{
+		Short: "Send packets through routers and firewalls",
+		Long: `Forward sends UDP packets through Pith's router and firewall, through a Linux guest,
+and through the host's own kernel in a network namespace (which is how a process or
+a container forwards), the latter two with the same rules for nftables. It counts
+what comes through while few are under way, then times packets that are sent one by
+one, and takes off what the measurement itself takes.`,
+		Example: `  pith bench forward --machine unikernel,linuxvm --time 5s --repeat 5
+  pith bench forward --service firewall --size 64`,
+	}, func(flags *pflag.FlagSet, c *suite.Config) {
+		f := &c.Forward
+		flags.StringSliceVar(&f.Services, "service", f.Services, "router, firewall, or both")
+		flags.IntSliceVar(&f.Sizes, "size", f.Sizes, "bytes of a packet; 64 is the least frame")
+		flags.IntVar(&f.Window, "window", f.Window, "packets under way while they are counted")
+		flags.DurationVar(&f.Time, "time", f.Time, "how long they are counted, for each size")
+	})
+}
+
 func attackList() string {
 	var b strings.Builder
 	for _, attack := range flood.Attacks {
