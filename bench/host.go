@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -29,13 +30,44 @@ func HostLoad() float64 {
 	return load
 }
 
-// ProcessCPU is the CPU time that a process has used, with all of its threads.
+// ProcessCPU is the CPU time that a process has used, with all of its threads, and
+// its children that are there.
 func ProcessCPU(pid int) (time.Duration, error) {
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, fmt.Errorf("bench: %w", err)
 	}
-	return parseStat(text)
+	total, err := parseStat(text)
+	if err != nil {
+		return 0, err
+	}
+	for _, child := range children(pid) {
+		if used, err := ProcessCPU(child); err == nil { // else it has just ended
+			total += used
+		}
+	}
+	return total, nil
+}
+
+// children are a process's, as far as the kernel tells (CONFIG_PROC_CHILDREN).
+func children(pid int) []int {
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	if err != nil {
+		return nil
+	}
+	var all []int
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue
+		}
+		for _, word := range strings.Fields(string(text)) {
+			if child, err := strconv.Atoi(word); err == nil {
+				all = append(all, child)
+			}
+		}
+	}
+	return all
 }
 
 // parseStat adds utime and stime of /proc/pid/stat, fields 14 and 15. Field 2,

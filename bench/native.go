@@ -20,6 +20,7 @@ type Native struct {
 	Label     string // what the report calls it; "" is "native"
 	Program   string
 	Args, Env []string
+	Late      bool // the program begins when its network is there: it looks for it only once
 }
 
 // Name is the label.
@@ -50,11 +51,16 @@ func (t *Native) Shipped() []string { return []string{t.Program} }
 // Start starts the process, then gives it its network.
 func (t *Native) Start(ctx context.Context, l *lab.Lab, s Shape) (Instance, error) {
 	console := newTranscript(s, runtimeMark, servesMark)
-	cmd := exec.Command(t.Program, t.Args...)
+	cmd := t.command()
 	cmd.Env = append(append(os.Environ(), "GOMAXPROCS="+strconv.Itoa(s.CPUs)), traced(s, t.Env)...)
 	cmd.Stdout, cmd.Stderr = console, console
 	cmd.SysProcAttr = lab.OwnNetwork()
 	i := &nativeInstance{cmd: cmd, lab: l, console: console, done: make(chan struct{}), started: time.Now()}
+	gate, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, fmt.Errorf("bench: %w", err)
+	}
+	defer gate.Close()
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("bench: %w", err)
 	}
@@ -66,6 +72,15 @@ func (t *Native) Start(ctx context.Context, l *lab.Lab, s Shape) (Instance, erro
 	}
 	i.place = place
 	return i, nil
+}
+
+// command is the program, or a shell that becomes the program when its input ends.
+func (t *Native) command() *exec.Cmd {
+	if !t.Late {
+		return exec.Command(t.Program, t.Args...)
+	}
+	const wait = `read -r _; exec "$0" "$@"`
+	return exec.Command("/bin/sh", append([]string{"-c", wait, t.Program}, t.Args...)...)
 }
 
 type nativeInstance struct {
@@ -117,11 +132,8 @@ func threads(pid int) ([]int, error) {
 }
 
 func (i *nativeInstance) kill() error {
-	err := i.cmd.Process.Kill()
+	err := lab.KillGroup(i.cmd.Process.Pid)
 	<-i.done
-	if errors.Is(err, os.ErrProcessDone) {
-		return nil
-	}
 	return err
 }
 

@@ -1,6 +1,6 @@
 // Package chart draws the plots of a report as SVG that stands inside a page: lines
 // with ranges, steps and bars. It relies on SVG 1.1 and on the page's style for
-// colours (classes series0 to series5). It must not need a script or anything
+// colours (classes series0 to series7). It must not need a script or anything
 // from elsewhere.
 package chart
 
@@ -21,7 +21,7 @@ const (
 )
 
 // Colours is how many series have a colour of their own.
-const Colours = 6
+const Colours = 8
 
 // Point is one value and its range.
 type Point struct {

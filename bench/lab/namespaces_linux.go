@@ -1,6 +1,8 @@
 package lab
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"syscall"
 )
@@ -22,4 +24,13 @@ func namespaces() (*syscall.SysProcAttr, error) {
 // own (see Veth). It ends with its parent.
 func OwnNetwork() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL, Setpgid: true}
+}
+
+// KillGroup ends a process that OwnNetwork was for, and all of its children. One
+// that has ended already is no error.
+func KillGroup(pid int) error {
+	if err := syscall.Kill(-pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("lab: end process group %d: %w", pid, err)
+	}
+	return nil
 }

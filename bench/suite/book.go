@@ -75,6 +75,7 @@ type End struct {
 	Saturated   bool   `json:",omitempty"` // less than half was answered, twice
 	Accelerator string `json:",omitempty"` // as the VMM says
 	CPU         string `json:",omitempty"`
+	Program     string `json:",omitempty"` // a peer's version
 	Scarce      string `json:",omitempty"` // what the host used of what it has, the scarcest first
 }
 

@@ -58,7 +58,7 @@ func Compare(a, b *Book) ([]Change, error) {
 	before, after := a.table(), b.table()
 	var changes []Change
 	for _, q := range before.order {
-		for _, machine := range Kinds {
+		for _, machine := range allKinds {
 			x, y := present(before.all(q, machine)), present(after.all(q, machine))
 			if len(x) == 0 || len(y) == 0 {
 				continue

@@ -66,6 +66,9 @@ func (f Floods) check() error {
 	return nil
 }
 
+// again reports whether a repeat has attacks.
+func (f Floods) again(repeat int) bool { return f.Repeat == 0 || repeat < f.Repeat }
+
 // parts are services and attacks, as parts of the measure.
 func (f Floods) parts() []string {
 	var parts []string
@@ -157,11 +160,9 @@ func (s *suite) flood(ctx context.Context, j job) (end End, err error) {
 		return end, err
 	}
 	defer func() { err = errors.Join(err, v.stop(ctx)) }()
-	facts, err := v.Facts()
-	if err != nil {
+	if end, err = s.describe(ctx, v, j.Machine); err != nil {
 		return end, err
 	}
-	end.Accelerator, end.CPU = facts.Accelerator, facts.CPU
 	r := &FloodResult{Offered: s.Flood.Rate, step: time.Duration(float64(time.Second) / s.Flood.Probe)}
 	if attack.Times {
 		if err := s.capacity(v, r); err != nil {

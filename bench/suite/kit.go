@@ -78,7 +78,12 @@ func BuildKit(ctx context.Context, c Config, source, dir string, progress func(s
 		if err := k.build(ctx, c, service, source, progress); err != nil {
 			return nil, err
 		}
-		for _, kind := range c.Machines { // makes and keeps what takes long
+		for _, name := range c.peersOf(service) {
+			if err := k.buildPeer(ctx, c, name, progress); err != nil {
+				return nil, err
+			}
+		}
+		for _, kind := range slices.Concat(c.Machines, c.peersOf(service)) { // makes and keeps what takes long
 			t, err := k.target(c, service, kind)
 			if err != nil {
 				return nil, err
@@ -247,6 +252,9 @@ func (k *Kit) target(c Config, service, kind string) (bench.Target, error) {
 	case Container:
 		return &bench.Container{Label: kind, Program: k.path(service), Args: inside, Files: files}, nil
 	default:
+		if kind != Process {
+			return k.peer(c, kind)
+		}
 		outside := c.arguments(service, func(file string) string { return filepath.Join(k.root(service), file) })
 		return &bench.Native{Label: kind, Program: k.path(service), Args: outside}, nil
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -35,7 +36,7 @@ func (c *Config) plan() []job {
 	for repeat := range c.Repeat {
 		var jobs []job
 		for _, measure := range c.Measures {
-			for _, machine := range c.Machines {
+			for _, machine := range slices.Concat(c.Machines, c.Peers) {
 				jobs = append(jobs, c.jobs(measure, machine, repeat)...)
 			}
 		}
@@ -48,13 +49,25 @@ func (c *Config) plan() []job {
 // jobs are a machine's turns at a measure in one repeat.
 func (c *Config) jobs(measure, machine string, repeat int) (jobs []job) {
 	one := job{Measure: measure, Machine: machine, Repeat: repeat}
+	p, isPeer := findPeer(machine)
+	switch {
+	case isPeer && measure == Flood:
+		for _, one.Part = range c.Flood.parts() {
+			if service, _, _ := strings.Cut(one.Part, " "); service == p.service && c.Flood.again(repeat) {
+				jobs = append(jobs, one)
+			}
+		}
+		return jobs
+	case isPeer && measure != p.service:
+		return nil
+	}
 	switch measure {
 	case Start:
 		for one.Guests = c.Start.From; one.Guests <= c.Start.To; one.Guests += c.Start.Step {
 			jobs = append(jobs, one)
 		}
 	case Flood:
-		if c.Flood.Repeat > 0 && repeat >= c.Flood.Repeat {
+		if !c.Flood.again(repeat) {
 			return nil
 		}
 		for _, one.Part = range c.Flood.parts() {

@@ -169,9 +169,9 @@ func (b *Book) stagePlot() *chart.Stacks {
 // counts reports whether it is one of the starts whose times are compared.
 func (b *Begin) counts() bool { return b.Failure == "" && b.Phase != phaseStages }
 
-// machines are those that have records, in the order of Kinds.
+// machines are those that have records, in the order of a report.
 func (b *Book) machines() []string {
-	return slices.DeleteFunc(slices.Clone(Kinds), func(kind string) bool {
+	return slices.DeleteFunc(slices.Clone(allKinds), func(kind string) bool {
 		return !slices.ContainsFunc(b.Records, func(r Record) bool { return r.Machine == kind })
 	})
 }

@@ -124,6 +124,9 @@ func (b *Book) facts() []string {
 			continue
 		}
 		fact := fmt.Sprintf("%s: accelerator %s, CPU %s", r.Machine, r.End.Accelerator, r.End.CPU)
+		if r.End.Program != "" {
+			fact = fmt.Sprintf("%s: %s", r.Machine, r.End.Program)
+		}
 		if !slices.Contains(facts, fact) {
 			facts = append(facts, fact)
 		}

@@ -48,6 +48,7 @@ var Kinds = []string{Unikernel, LinuxVM, Process, Container}
 type Config struct {
 	Measures []string
 	Machines []string // of Kinds
+	Peers    []string // of Peers; for the measures of the service whose work they do
 	Repeat   int      // how often, each time in another order
 	Seed     uint64   // of the order and of the random choices
 	CPUs     int
@@ -134,7 +135,7 @@ func (c *Config) Check() error {
 			return err
 		}
 	}
-	return nil
+	return c.checkPeers()
 }
 
 func (c *Config) check(measure string) error {

@@ -125,11 +125,9 @@ func (s *suite) sweep(ctx context.Context, j job) (end End, err error) {
 		return end, err
 	}
 	defer func() { err = errors.Join(err, v.stop(ctx)) }()
-	facts, err := v.Facts()
-	if err != nil {
+	if end, err = s.describe(ctx, v, j.Machine); err != nil {
 		return end, err
 	}
-	end.Accelerator, end.CPU = facts.Accelerator, facts.CPU
 	collapsed := 0
 	for run, rate := 1, rates.Start; rate <= rates.To; run, rate = run+1, rate+rates.Step {
 		step, err := s.step(v, run, rate, rates.StepTime)

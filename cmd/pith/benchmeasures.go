@@ -69,13 +69,20 @@ func (n notValue) Set(text string) error {
 	return err
 }
 
+// addPeers is the flag of measures that peers take part in.
+func addPeers(flags *pflag.FlagSet, c *suite.Config) {
+	flags.StringSliceVar(&c.Peers, "peer", nil, "programs that do the same work, as processes: "+strings.Join(suite.Peers, ", "))
+}
+
 func (a *app) benchWeb() *cobra.Command {
 	return a.measurement(suite.Web, &cobra.Command{
 		Short: "Offer the web service more and more requests",
 		Example: `  pith bench web --machine unikernel,process --start 500 --step 500 --to 5000 --step-time 5s
-  pith bench web --keep-alive=false --body 16384`,
+  pith bench web --keep-alive=false --body 16384
+  pith bench web --peer nginx`,
 	}, func(flags *pflag.FlagSet, c *suite.Config) {
 		addRates(flags, &c.Web)
+		addPeers(flags, c)
 		flags.IntVar(&c.Page.Size, "body", c.Page.Size, "octets of the page")
 		flags.BoolVar(&c.Page.TLS, "tls", false, "over TLS")
 		addNot(flags, &c.Page.Close, "keep-alive", "ask again over the same connections")
@@ -89,6 +96,7 @@ func (a *app) benchDNS() *cobra.Command {
   pith bench dns --questions queries.txt --zone example.net=example.net.zone`,
 	}, func(flags *pflag.FlagSet, c *suite.Config) {
 		addRates(flags, &c.DNS)
+		addPeers(flags, c)
 		flags.StringVar(&c.Questions.File, "questions", "", "a file of questions, as dnsperf takes it")
 		flags.StringVar(&c.Questions.Zone, "zone", "", "the zone that is served, which tells the right answers: NAME=FILE")
 	})
@@ -107,6 +115,7 @@ namespace of the run.`,
   pith bench flood --service dns --attack overload --times 20`,
 	}, func(flags *pflag.FlagSet, c *suite.Config) {
 		f := &c.Flood
+		addPeers(flags, c)
 		flags.StringSliceVar(&f.Services, "service", f.Services, "web, dns, or both")
 		flags.StringSliceVar(&f.Attacks, "attack", f.Attacks, "one or several attacks")
 		flags.DurationVar(&f.Length, "time", f.Length, "length of an attack")
@@ -197,6 +206,7 @@ takes days.`,
 	}
 	c.Flags().StringVar(&preset, "preset", "quick", "quick or paper")
 	f.add(c.Flags())
+	addPeers(c.Flags(), &f.config)
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		own, err := suite.Preset(preset)
 		if err != nil {
@@ -207,6 +217,7 @@ takes days.`,
 			"repeat":  func() { own.Repeat = f.config.Repeat },
 			"seed":    func() { own.Seed = f.config.Seed },
 			"cpus":    func() { own.CPUs = f.config.CPUs },
+			"peer":    func() { own.Peers = f.config.Peers },
 		} {
 			if c.Flags().Changed(name) {
 				keep()
