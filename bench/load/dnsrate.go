@@ -26,6 +26,9 @@ func (d DNS) Rate(ctx context.Context, rate float64, length time.Duration) (Outc
 	clients := make([]*dnsClient, d.Clients)
 	for i := range clients {
 		conn, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(d.To))
+		if noPorts(err) {
+			return Outcome{}, ErrNoPorts
+		}
 		if err != nil {
 			return Outcome{}, err
 		}

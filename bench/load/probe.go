@@ -86,6 +86,7 @@ func (w Web) Once(ctx context.Context) error {
 	if !ok {
 		deadline = time.Now().Add(patience)
 	}
+	w.Close = true
 	c := &webClient{Web: w}
 	if err := c.dial(ctx); err != nil {
 		return err

@@ -2,7 +2,9 @@ package load
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -42,6 +44,30 @@ type watch struct {
 	answered atomic.Int64 // when the last answer came, ns from begin
 	due      atomic.Int64
 	wrong    atomic.Pointer[string]
+	failed   atomic.Pointer[error]
+}
+
+// fail ends the load by an error of this side's.
+func (w *watch) fail(err error, giveUp context.CancelFunc) {
+	w.failed.CompareAndSwap(nil, &err)
+	giveUp()
+}
+
+// failure is the error that ended the load, or ctx's.
+func (w *watch) failure(ctx context.Context) error {
+	if err := w.failed.Load(); err != nil {
+		return *err
+	}
+	return ctx.Err()
+}
+
+// ErrNoPorts says that the load can't open more connections.
+var ErrNoPorts = errors.New("the load has no free port left for another connection: use fewer --clients, or keep connections alive")
+
+// noPorts reports whether the kernel has no local port for a connection (EAGAIN is
+// what a datagram socket gets).
+func noPorts(err error) bool {
+	return errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EADDRINUSE) || errors.Is(err, syscall.EAGAIN)
 }
 
 func (w *watch) sawAnswer() { w.answered.Store(int64(time.Since(w.begin))) }

@@ -47,9 +47,13 @@ func (w Web) Rate(ctx context.Context, rate float64, length time.Duration) (Outc
 			queue <- due
 		})
 	}()
-	each(len(clients), func(i int) { clients[i].serve(running, queue, end.Add(grace), watch) })
-	silent := running.Err() != nil && ctx.Err() == nil
-	return watch.outcome(scores, silent), ctx.Err()
+	each(len(clients), func(i int) {
+		if err := clients[i].serve(running, queue, end.Add(grace), watch); err != nil {
+			watch.fail(err, giveUp)
+		}
+	})
+	err := watch.failure(ctx)
+	return watch.outcome(scores, running.Err() != nil && err == nil), err
 }
 
 // connect makes the first connections before the clock starts. One that fails is
@@ -85,6 +89,11 @@ func (c *webClient) dial(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if c.Close {
+		// A port that waits for a minute (TIME-WAIT) after each request would
+		// soon be the last one.
+		conn.(*net.TCPConn).SetLinger(0)
+	}
 	if c.TLS {
 		secure := tls.Client(conn, &tls.Config{InsecureSkipVerify: true}) // a self-made one, in the lab
 		if err := secure.HandshakeContext(ctx); err != nil {
@@ -97,13 +106,17 @@ func (c *webClient) dial(ctx context.Context) error {
 	return nil
 }
 
-// serve asks what is due, until the queue or the time has ended.
-func (c *webClient) serve(ctx context.Context, queue <-chan time.Time, end time.Time, w *watch) {
+// serve asks what is due, until the queue or the time has ended. An error is of
+// this side's.
+func (c *webClient) serve(ctx context.Context, queue <-chan time.Time, end time.Time, w *watch) error {
 	ctx, cancel := context.WithDeadline(ctx, end)
 	defer cancel()
 	for due := range queue {
-		if !c.connected(ctx) {
-			return
+		if err := c.connected(ctx); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
 		}
 		hurry := context.AfterFunc(ctx, c.end)
 		err := c.ask(end)
@@ -121,18 +134,25 @@ func (c *webClient) serve(ctx context.Context, queue <-chan time.Time, end time.
 			c.close()
 		}
 	}
+	return nil
 }
 
-// connected connects if need be, again and again while that fails; false when
-// ctx has ended.
-func (c *webClient) connected(ctx context.Context) bool {
+// connected connects if need be, again and again while the other side does not
+// take it.
+func (c *webClient) connected(ctx context.Context) error {
 	for ctx.Err() == nil {
-		if c.conn != nil || c.dial(ctx) == nil {
-			return true
+		if c.conn != nil {
+			return nil
+		}
+		switch err := c.dial(ctx); {
+		case err == nil:
+			return nil
+		case noPorts(err):
+			return ErrNoPorts
 		}
 		pause(ctx, 10*time.Millisecond)
 	}
-	return false
+	return ctx.Err()
 }
 
 // wrongAnswer is an answer that is not the right one.

@@ -38,11 +38,11 @@ type benchTool struct {
 func (a *app) benchInstall() *cobra.Command {
 	var dry, peers bool
 	c := &cobra.Command{
-		Use:     "install",
-		Short:   "Install the outside tools that pith bench uses",
+		Use:   "install",
+		Short: "Install the outside tools that pith bench uses",
 		Example: `  pith bench install --dry-run
   pith bench install --peers`,
-		Args:    cobra.NoArgs,
+		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			tools := benchTools
 			if peers {
