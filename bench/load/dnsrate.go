@@ -12,16 +12,21 @@ import (
 	"time"
 )
 
-// DNS is a load of queries over UDP.
+// DNS is a load of queries, over UDP or TCP.
 type DNS struct {
 	To        netip.AddrPort
 	Questions []Question
-	Clients   int // sockets
+	Clients   int  // sockets, or connections
+	TCP       bool // one query at a time on each connection
+	Close     bool // a new connection for every query
 }
 
 // Rate asks at a fixed rate (per second) for length, each client in turn. When ctx
 // ends, the outcome is that of what was asked until then, with ctx's error.
 func (d DNS) Rate(ctx context.Context, rate float64, length time.Duration) (Outcome, error) {
+	if d.TCP {
+		return d.rateTCP(ctx, rate, length)
+	}
 	scores := newScores(d.Clients)
 	clients := make([]*dnsClient, d.Clients)
 	for i := range clients {

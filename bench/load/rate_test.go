@@ -177,6 +177,46 @@ func TestDNSRate(t *testing.T) {
 	}
 }
 
+func TestDNSRateTCP(t *testing.T) {
+	questions, err := testQuestions(t, "web.example.org A\nnone.example.org A\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var n, conns atomic.Int64
+	s := &dns.Server{Listener: l, Handler: dns.HandlerFunc(func(w dns.ResponseWriter, q *dns.Msg) {
+		switch {
+		case n.Add(1) == 10:
+			w.WriteMsg(answer(q, "web.example.org. 300 A 10.0.0.7"))
+		case q.Question[0].Name == "web.example.org.":
+			w.WriteMsg(answer(q, "web.example.org. 299 A 10.0.0.6", "web.example.org. 299 A 10.0.0.5"))
+		default:
+			w.WriteMsg(new(dns.Msg).SetRcode(q, dns.RcodeNameError))
+		}
+	}), DecorateReader: func(r dns.Reader) dns.Reader {
+		conns.Add(1)
+		return r
+	}}
+	go s.ActivateAndServe()
+	t.Cleanup(func() { s.Shutdown() })
+	d := DNS{To: netip.MustParseAddrPort(l.Addr().String()), Questions: questions, Clients: 4, TCP: true}
+	o, err := d.Rate(t.Context(), 200, 500*time.Millisecond)
+	if err != nil || o.Due != 100 || o.Answered != 99 || o.Wrong != 1 || o.Lost != 0 || o.FirstWrong == "" {
+		t.Errorf("%+v, error %v", o, err)
+	}
+	if n := conns.Load(); n != 5 {
+		t.Errorf("%d connections, want 4, and one after the wrong answer", n)
+	}
+	d.Close = true
+	conns.Store(0)
+	if o, err = d.Rate(t.Context(), 200, 500*time.Millisecond); err != nil || o.Answered != 100 || conns.Load() != 100 {
+		t.Errorf("fresh connections: %d, %+v, error %v", conns.Load(), o, err)
+	}
+}
+
 func TestDNSAskRefused(t *testing.T) {
 	questions, err := testQuestions(t, "web.example.org A")
 	if err != nil {

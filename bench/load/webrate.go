@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -26,55 +25,24 @@ type Web struct {
 // when it was due. When ctx ends, the outcome is that of what was asked until
 // then, with ctx's error.
 func (w Web) Rate(ctx context.Context, rate float64, length time.Duration) (Outcome, error) {
-	clients := make([]*webClient, w.Conns)
-	scores := newScores(w.Conns)
-	for i := range clients {
-		clients[i] = &webClient{Web: w, score: &scores[i]}
-		defer clients[i].close()
+	p := pool{fresh: w.Close}
+	for range w.Conns {
+		p.askers = append(p.askers, &webClient{Web: w})
 	}
-	w.connect(ctx, clients)
-
-	watch := &watch{begin: time.Now()}
-	end := watch.begin.Add(length)
-	running, giveUp := context.WithCancel(ctx)
-	defer giveUp()
-	go watch.guard(running, giveUp)
-	queue := make(chan time.Time, int(rate*length.Seconds())+1)
-	go func() {
-		defer close(queue)
-		Pace(running, rate, end, func(due time.Time) {
-			watch.due.Add(1)
-			queue <- due
-		})
-	}()
-	each(len(clients), func(i int) {
-		if err := clients[i].serve(running, queue, end.Add(grace), watch); err != nil {
-			watch.fail(err, giveUp)
-		}
-	})
-	err := watch.failure(ctx)
-	return watch.outcome(scores, running.Err() != nil && err == nil), err
-}
-
-// connect makes the first connections before the clock starts. One that fails is
-// made again, and its time counts.
-func (w Web) connect(ctx context.Context, clients []*webClient) {
-	if w.Close {
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, grace)
-	defer cancel()
-	each(len(clients), func(i int) { clients[i].dial(ctx) })
+	return p.rate(ctx, rate, length)
 }
 
 // webClient is one connection's client.
 type webClient struct {
 	Web
-	conn  *client // nil before the first and after an error
-	end   func()  // closes conn
-	body  bytes.Buffer
-	score *score
+	conn *client // nil before the first and after an error
+	end  func()  // closes conn
+	body bytes.Buffer
 }
+
+func (c *webClient) connected() bool { return c.conn != nil }
+
+func (c *webClient) aborter() func() { return c.end }
 
 func (c *webClient) close() {
 	if c.conn != nil {
@@ -84,15 +52,9 @@ func (c *webClient) close() {
 }
 
 func (c *webClient) dial(ctx context.Context) error {
-	var d net.Dialer
-	conn, err := d.DialContext(ctx, "tcp", c.To.String())
+	conn, err := dialOnce(ctx, c.To, c.Close)
 	if err != nil {
 		return err
-	}
-	if c.Close {
-		// A port that waits for a minute (TIME-WAIT) after each request would
-		// soon be the last one.
-		conn.(*net.TCPConn).SetLinger(0)
 	}
 	if c.TLS {
 		secure := tls.Client(conn, &tls.Config{InsecureSkipVerify: true}) // a self-made one, in the lab
@@ -106,61 +68,21 @@ func (c *webClient) dial(ctx context.Context) error {
 	return nil
 }
 
-// serve asks what is due, until the queue or the time has ended. An error is of
-// this side's.
-func (c *webClient) serve(ctx context.Context, queue <-chan time.Time, end time.Time, w *watch) error {
-	ctx, cancel := context.WithDeadline(ctx, end)
-	defer cancel()
-	for due := range queue {
-		if err := c.connected(ctx); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			return err
-		}
-		hurry := context.AfterFunc(ctx, c.end)
-		err := c.ask(end)
-		hurry()
-		switch {
-		case err == nil:
-			c.score.right(time.Since(due))
-			w.sawAnswer()
-		case errors.As(err, new(wrongAnswer)):
-			c.score.wrong++
-			w.sawAnswer()
-			w.sawWrong(err)
-		}
-		if err != nil || c.Close {
-			c.close()
-		}
+// dialOnce connects. The port of a connection that is for one request only is free
+// again as it is closed: ports that wait for a minute (TIME-WAIT) after each request
+// would soon be all that there are.
+func dialOnce(ctx context.Context, to netip.AddrPort, once bool) (net.Conn, error) {
+	var d net.Dialer
+	conn, err := d.DialContext(ctx, "tcp", to.String())
+	if err == nil && once {
+		conn.(*net.TCPConn).SetLinger(0)
 	}
-	return nil
+	return conn, err
 }
 
-// connected connects if need be, again and again while the other side does not
-// take it.
-func (c *webClient) connected(ctx context.Context) error {
-	for ctx.Err() == nil {
-		if c.conn != nil {
-			return nil
-		}
-		switch err := c.dial(ctx); {
-		case err == nil:
-			return nil
-		case noPorts(err):
-			return ErrNoPorts
-		}
-		pause(ctx, 10*time.Millisecond)
-	}
-	return ctx.Err()
-}
-
-// wrongAnswer is an answer that is not the right one.
-type wrongAnswer struct{ error }
-
-// ask asks once. After an error the connection is of no use.
-func (c *webClient) ask(end time.Time) error {
-	if err := c.conn.conn.SetDeadline(earlier(end, time.Now().Add(silence))); err != nil {
+// ask asks once.
+func (c *webClient) ask(deadline time.Time) error {
+	if err := c.conn.conn.SetDeadline(deadline); err != nil {
 		return err
 	}
 	if _, err := c.conn.conn.Write(c.conn.request); err != nil {
@@ -174,18 +96,4 @@ func (c *webClient) ask(end time.Time) error {
 		return wrongAnswer{fmt.Errorf("a body of %d octets that is not the page's %d", c.body.Len(), len(c.Body))}
 	}
 	return nil
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
 }

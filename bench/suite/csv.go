@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"cmp"
 	"encoding/csv"
 	"os"
 	"path/filepath"
@@ -18,14 +19,14 @@ var (
 		"TEST_RUN", "QUERIES_SENT", "QUERIES_PER_SECOND", "AVG_LATENCY_MILLISECONDS", "MAX_LATENCY_MILLISECONDS", "LATENCY_STD_DEV_PERCENT",
 		"MACHINE", "REPEAT", "OFFERED_PER_SECOND", "QUERIES_ANSWERED", "QUERIES_WRONG", "QUERIES_LOST", "MIN_LATENCY_MILLISECONDS",
 		"P50_LATENCY_MILLISECONDS", "P90_LATENCY_MILLISECONDS", "P99_LATENCY_MILLISECONDS", "P999_LATENCY_MILLISECONDS",
-		"CPU_PERCENT_OF_ONE", "HOST_LOAD_AVERAGE", "TIME_RFC3339",
+		"CPU_PERCENT_OF_ONE", "LOAD_BY", "HOST_LOAD_AVERAGE", "TIME_RFC3339",
 	}
 	dnsColumns = []string{
 		"TEST_RUN", "QUERIES_SENT", "QUERIES_COMPLETED", "QUERIES_LOST", "QUERIES_PER_SECOND",
 		"AVG_LATENCY_SECONDS", "MIN_LATENCY_SECONDS", "MAX_LATENCY_SECONDS", "LATENCY_STD_DEV_SECONDS",
 		"MACHINE", "REPEAT", "OFFERED_PER_SECOND", "QUERIES_WRONG",
 		"P50_LATENCY_SECONDS", "P90_LATENCY_SECONDS", "P99_LATENCY_SECONDS", "P999_LATENCY_SECONDS",
-		"CPU_PERCENT_OF_ONE", "HOST_LOAD_AVERAGE", "TIME_RFC3339",
+		"CPU_PERCENT_OF_ONE", "LOAD_BY", "HOST_LOAD_AVERAGE", "TIME_RFC3339",
 	}
 	startColumns = []string{
 		"NBR_OF_GUESTS", "GUEST_STOPPED", "STARTUP_TIME_SECONDS",
@@ -114,7 +115,7 @@ func webRow(r *Record) []string {
 	return append([]string{
 		strconv.Itoa(s.Run), whole(s.Due), rounded(s.Rate()), rounded(s.Mean), rounded(s.Max), rounded(share),
 		r.Machine, repeat(r), float(s.Offered), whole(s.Answered), whole(s.Wrong), whole(s.Lost), rounded(s.Min),
-		rounded(s.P50), rounded(s.P90), rounded(s.P99), rounded(s.P999), rounded(s.CPU),
+		rounded(s.P50), rounded(s.P90), rounded(s.P99), rounded(s.P999), rounded(s.CPU), cmp.Or(s.By, "pith"),
 	}, when(r)...)
 }
 
@@ -124,7 +125,7 @@ func dnsRow(r *Record) []string {
 		strconv.Itoa(s.Run), whole(s.Due), whole(s.Answered + s.Wrong), whole(s.Lost), rounded(s.Rate()),
 		seconds(s.Mean), seconds(s.Min), seconds(s.Max), seconds(s.Deviation),
 		r.Machine, repeat(r), float(s.Offered), whole(s.Wrong),
-		seconds(s.P50), seconds(s.P90), seconds(s.P99), seconds(s.P999), rounded(s.CPU),
+		seconds(s.P50), seconds(s.P90), seconds(s.P99), seconds(s.P999), rounded(s.CPU), cmp.Or(s.By, "pith"),
 	}, when(r)...)
 }
 

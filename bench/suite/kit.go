@@ -299,7 +299,7 @@ func (d dnsClient) First(ctx context.Context) (time.Time, error) { return d.Ask(
 func (s *suite) client(service string, to netip.Addr, clients int) (client, error) {
 	if service == DNS {
 		questions, err := s.kit.questions(s.Questions.name())
-		return dnsClient{load.DNS{To: netip.AddrPortFrom(to, 53), Questions: questions, Clients: clients}}, err
+		return dnsClient{load.DNS{To: netip.AddrPortFrom(to, 53), Questions: questions, Clients: clients, TCP: s.Questions.TCP, Close: s.Questions.Close}}, err
 	}
 	port := uint16(80)
 	if s.Page.TLS {

@@ -210,7 +210,7 @@ func medians(name string, at map[float64][]float64) chart.Series {
 
 func (b *Book) stepSeries(measure string, of func(*Step) float64) []chart.Series {
 	return b.gather(func(r *Record) (x, y float64, ok bool) {
-		if r.Measure != measure || r.Step == nil || r.Step.Answered == 0 {
+		if r.Measure != measure || r.Step == nil || r.Step.Answered == 0 || of(r.Step) == 0 {
 			return 0, 0, false
 		}
 		return r.Step.Offered, of(r.Step), true

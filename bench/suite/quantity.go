@@ -128,7 +128,17 @@ func (b *Book) latencies(t *table, measure string) {
 			continue
 		}
 		at := fmt.Sprintf("%s at %g/s, ", measure, r.Step.Offered)
-		t.add(Quantity{Name: at + "p50", Unit: "ms"}, r.Machine, r.Repeat, r.Step.P50)
-		t.add(Quantity{Name: at + "p99", Unit: "ms"}, r.Machine, r.Repeat, r.Step.P99)
+		if rateless(r.Step.By) {
+			t.add(Quantity{measure + ", answered by " + r.Step.By, "/s", true}, r.Machine, r.Repeat, r.Step.Rate())
+			at = measure + " by " + r.Step.By + ", "
+		}
+		for _, l := range []struct {
+			name string
+			ms   float64
+		}{{"mean", r.Step.Mean}, {"p50", r.Step.P50}, {"p99", r.Step.P99}} {
+			if l.ms > 0 && (l.name != "mean" || r.Step.P50 == 0) { // dnsperf tells no percentiles
+				t.add(Quantity{Name: at + l.name, Unit: "ms"}, r.Machine, r.Repeat, l.ms)
+			}
+		}
 	}
 }

@@ -82,12 +82,15 @@ func (b *Book) settings() []string {
 		fmt.Sprintf("%d repeats, each in a random order of its own (seed %d)", c.Repeat, c.Seed),
 		fmt.Sprintf("an instance: %d CPUs, %d MiB; a process has the host's memory", c.CPUs, c.Memory>>20),
 	}
+	if c.Load != "" {
+		lines = append(lines, fmt.Sprintf("the load is made by %s: its figures are its own, and a figure that it doesn't tell is 0", c.Load))
+	}
 	for _, m := range c.Measures {
 		switch m {
 		case Web:
 			lines = append(lines, fmt.Sprintf("web: %v; a page of %d octets, new connections %v, TLS %v", c.Web, c.Page.Size, c.Page.Close, c.Page.TLS))
 		case DNS:
-			lines = append(lines, fmt.Sprintf("dns: %v; UDP", c.DNS))
+			lines = append(lines, fmt.Sprintf("dns: %v; %v", c.DNS, c.Questions))
 		case Start:
 			lines = append(lines, fmt.Sprintf("start: %d to %d instances of %s by %d, one replaced every %v for %v", c.Start.From, c.Start.To, c.Start.Service, c.Start.Step, c.Start.Pace, c.Start.Time))
 		case Flood:

@@ -54,6 +54,7 @@ type Config struct {
 	CPUs     int
 	Memory   int64 // of an instance, bytes
 
+	Load      string // a program that makes the loads of Web and DNS; "" is package load
 	Web       Rates
 	DNS       Rates
 	Page      Page
@@ -82,8 +83,23 @@ type Page struct {
 }
 
 // Questions are what the name service is asked: a file as dnsperf takes it, and
-// the zone, as NAME=FILE, that tells the right answers. "" is Pith's own.
-type Questions struct{ File, Zone string }
+// the zone, as NAME=FILE, that tells the right answers; "" is Pith's own. How they
+// are asked: over UDP, or over TCP with connections that stay open or don't.
+type Questions struct {
+	File, Zone string
+	TCP, Close bool
+}
+
+func (q Questions) String() string {
+	switch {
+	case q.TCP && q.Close:
+		return "over TCP, a new connection for each query"
+	case q.TCP:
+		return "over TCP, connections stay open"
+	default:
+		return "over UDP"
+	}
+}
 
 // name is the zone's.
 func (q Questions) name() string {
@@ -144,15 +160,18 @@ func (c *Config) check(measure string) error {
 		if c.Page.Size < 1 || c.Page.Size > 64<<20 {
 			return pith.Errorf("--body %d: the page has 1 octet to 64 MiB", c.Page.Size)
 		}
-		return c.Web.check()
+		return errors.Join(c.Web.check(), c.checkLoad(measure, c.Web))
 	case DNS:
 		if (c.Questions.File == "") != (c.Questions.Zone == "") {
 			return pith.Errorf("--questions and --zone belong together: the zone says which answers are right")
 		}
+		if c.Questions.Close && !c.Questions.TCP {
+			return pith.Errorf("--keep-alive=false: UDP has no connections; add --tcp")
+		}
 		if c.Questions.Zone != "" && !strings.Contains(c.Questions.Zone, "=") {
 			return pith.Errorf("--zone %s: write NAME=FILE", c.Questions.Zone)
 		}
-		return c.DNS.check()
+		return errors.Join(c.DNS.check(), c.checkLoad(measure, c.DNS))
 	case Start:
 		return c.Start.check()
 	case Flood:

@@ -271,7 +271,7 @@ func TestCheckRefuses(t *testing.T) {
 		"--pause":     func(c *Config) { c.DNS.Pause = -1 },
 		"--body":      func(c *Config) { c.Page.Size = 0 },
 		"--questions": func(c *Config) { c.Questions.File = "x" },
-		"NAME=FILE":   func(c *Config) { c.Questions = Questions{"x", "y"} },
+		"NAME=FILE":   func(c *Config) { c.Questions = Questions{File: "x", Zone: "y"} },
 		"--from":      func(c *Config) { c.Start.From = 0 },
 		"room for":    func(c *Config) { c.Start.To = 1000 },
 		"--pace":      func(c *Config) { c.Start.Pace = 0 },

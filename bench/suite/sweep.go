@@ -17,6 +17,7 @@ import (
 // milliseconds, from when a request was due.
 type Step struct {
 	Run                        int     // which step, from 1
+	By                         string  `json:",omitempty"` // the program that made the load; it doesn't tell all figures
 	Offered                    float64 // requests per second
 	Due, Answered, Wrong, Lost int64
 	Seconds                    float64
@@ -25,7 +26,7 @@ type Step struct {
 	CPU                        float64 // of the machine's process on the host, percent of one CPU
 	SilentFrom                 float64 `json:",omitempty"` // seconds into the step
 	FirstWrong                 string  `json:",omitempty"`
-	Histogram                  string  // HdrHistogram V2, compressed, microseconds
+	Histogram                  string  `json:",omitempty"` // HdrHistogram V2, compressed, microseconds
 }
 
 // Rate is how many right answers came, per second.
@@ -52,7 +53,7 @@ func newStep(run int, offered float64, length time.Duration, o load.Outcome) (*S
 		FirstWrong: o.FirstWrong, Histogram: base64.StdEncoding.EncodeToString(packed),
 	}
 	if o.Silent {
-		s.SilentFrom, s.Seconds = o.SilentFrom.Seconds(), o.Elapsed.Seconds()
+		s.SilentFrom, s.Seconds = max(o.SilentFrom, time.Microsecond).Seconds(), o.Elapsed.Seconds()
 	}
 	if o.Answered == 0 {
 		s.Mean, s.Min, s.Deviation = 0, 0, 0
@@ -149,6 +150,9 @@ func (s *suite) sweep(ctx context.Context, j job) (end End, err error) {
 			s.say("  less than half was answered twice: the load grows no more")
 			return end, nil
 		}
+		if rateless(s.Load) {
+			return end, nil
+		}
 		pause(ctx, rates.Pause)
 	}
 	return end, nil
@@ -161,24 +165,34 @@ func (s *suite) step(v *visit, run int, rate float64, length time.Duration) (*St
 	if err != nil {
 		return nil, v.failed(rate, err)
 	}
-	outcome, err := v.client.Rate(v.ctx, rate, length)
+	begin := time.Now()
+	step, err := s.offer(v, run, rate, length)
 	if err != nil {
 		return nil, v.failed(rate, err)
 	}
+	elapsed := time.Since(begin)
 	after, err := bench.ProcessCPU(v.PID())
 	if err != nil {
 		return nil, v.failed(rate, err)
 	}
-	step, err := newStep(run, rate, length, outcome)
-	if err != nil {
-		return nil, err
-	}
-	step.CPU = 100 * (after - before).Seconds() / outcome.Elapsed.Seconds()
-	if outcome.Silent {
+	step.CPU = 100 * (after - before).Seconds() / elapsed.Seconds()
+	if step.SilentFrom > 0 {
 		return step, fmt.Errorf("it no longer answers, since %.1f s into %g/s (%s)%s",
 			step.SilentFrom, rate, time.Now().UTC().Format(time.RFC3339), bench.Said(v.Instance))
 	}
 	return step, nil
+}
+
+// offer offers one rate by what makes the load.
+func (s *suite) offer(v *visit, run int, rate float64, length time.Duration) (*Step, error) {
+	if s.Load != "" {
+		return s.outside(v, run, rate, length)
+	}
+	outcome, err := v.client.Rate(v.ctx, rate, length)
+	if err != nil {
+		return nil, err
+	}
+	return newStep(run, rate, length, outcome)
 }
 
 // failed explains an error by the machine's end, if it has ended.

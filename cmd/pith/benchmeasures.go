@@ -79,9 +79,10 @@ func (a *app) benchWeb() *cobra.Command {
 		Short: "Offer the web service more and more requests",
 		Example: `  pith bench web --machine unikernel,process --start 500 --step 500 --to 5000 --step-time 5s
   pith bench web --keep-alive=false --body 16384
-  pith bench web --peer nginx`,
+  pith bench web --peer nginx --load wrk --step-time 10s`,
 	}, func(flags *pflag.FlagSet, c *suite.Config) {
 		addRates(flags, &c.Web)
+		flags.StringVar(&c.Load, "load", "", "another program for the load: wrk2, or wrk, which has no rate")
 		addPeers(flags, c)
 		flags.IntVar(&c.Page.Size, "body", c.Page.Size, "octets of the page")
 		flags.BoolVar(&c.Page.TLS, "tls", false, "over TLS")
@@ -93,11 +94,15 @@ func (a *app) benchDNS() *cobra.Command {
 	return a.measurement(suite.DNS, &cobra.Command{
 		Short: "Offer the name service more and more queries",
 		Example: `  pith bench dns --start 100 --step 100 --step-time 10s
+  pith bench dns --tcp --keep-alive=false
   pith bench dns --questions queries.txt --zone example.net=example.net.zone`,
 	}, func(flags *pflag.FlagSet, c *suite.Config) {
 		addRates(flags, &c.DNS)
+		flags.StringVar(&c.Load, "load", "", "another program for the load: dnsperf")
 		addPeers(flags, c)
 		flags.StringVar(&c.Questions.File, "questions", "", "a file of questions, as dnsperf takes it")
+		flags.BoolVar(&c.Questions.TCP, "tcp", false, "over TCP")
+		addNot(flags, &c.Questions.Close, "keep-alive", "ask again over the same connections of TCP")
 		flags.StringVar(&c.Questions.Zone, "zone", "", "the zone that is served, which tells the right answers: NAME=FILE")
 	})
 }
