@@ -34,6 +34,7 @@ type Series struct {
 	Name   string
 	Points []Point
 	Stairs bool // the line goes sideways, then up
+	Colour int  // from 0
 }
 
 // Lines is a plot of lines.
@@ -113,6 +114,9 @@ func (a axis) ticks() []float64 {
 }
 
 func number(v float64) string {
+	if v == 0 {
+		return "0" // not -0
+	}
 	return strconv.FormatFloat(math.Round(v*1e6)/1e6, 'f', -1, 64)
 }
 
@@ -152,23 +156,17 @@ func (l *Lines) SVG() template.HTML {
 	levels(&b, y)
 	text(&b, (left+width-right)/2, height-12, "middle", l.X)
 	upright(&b, l.Y)
-	for i, s := range l.Series {
-		l.line(&b, i, s, x, y)
+	var keys []Key
+	for _, s := range l.Series {
+		l.line(&b, s, x, y)
+		keys = append(keys, Key{s.Name, s.Colour})
 	}
 	b.WriteString("</svg>")
-	b.WriteString(legend(l.names()))
+	b.WriteString(legend(keys))
 	return template.HTML(b.String())
 }
 
-func (l *Lines) names() []string {
-	var names []string
-	for _, s := range l.Series {
-		names = append(names, s.Name)
-	}
-	return names
-}
-
-func (l *Lines) line(b *strings.Builder, i int, s Series, x, y axis) {
+func (l *Lines) line(b *strings.Builder, s Series, x, y axis) {
 	var path, marks strings.Builder
 	command := "M"
 	for _, p := range s.Points {
@@ -190,14 +188,20 @@ func (l *Lines) line(b *strings.Builder, i int, s Series, x, y axis) {
 		}
 		fmt.Fprintf(&marks, `<circle cx="%.1f" cy="%.1f" r="3"><title>%s: %s, %s</title></circle>`, px, py, html.EscapeString(s.Name), number(p.X), number(p.Y))
 	}
-	fmt.Fprintf(b, `<g class="series%d"><path d="%s"/>%s</g>`, i%Colours, path.String(), marks.String())
+	fmt.Fprintf(b, `<g class="series%d"><path d="%s"/>%s</g>`, s.Colour%Colours, path.String(), marks.String())
 }
 
 // Bars is a plot of groups of bars.
 type Bars struct {
 	Title, Y string
-	Names    []string // of the bars in a group
+	Bars     []Key // of a group
 	Groups   []Group
+}
+
+// Key is a name and its colour, from 0.
+type Key struct {
+	Name   string
+	Colour int
 }
 
 // Group is one group of bars; a value of NaN is missing.
@@ -205,6 +209,9 @@ type Group struct {
 	Name   string
 	Values []float64
 }
+
+// labelRoom is for the value above the highest bar.
+const labelRoom = 16.0
 
 // SVG is the plot.
 func (p *Bars) SVG() template.HTML {
@@ -214,7 +221,7 @@ func (p *Bars) SVG() template.HTML {
 	for _, g := range p.Groups {
 		values = append(values, slices.DeleteFunc(slices.Clone(g.Values), math.IsNaN)...)
 	}
-	y := newAxis(values, height-below, top, false)
+	y := newAxis(values, height-below, top+labelRoom, false)
 	levels(&b, y)
 	upright(&b, p.Y)
 	room := (width - left - right) / float64(max(1, len(p.Groups)))
@@ -222,7 +229,7 @@ func (p *Bars) SVG() template.HTML {
 		p.group(&b, g, left+float64(i)*room, room, y)
 	}
 	b.WriteString("</svg>")
-	b.WriteString(legend(p.Names))
+	b.WriteString(legend(p.Bars))
 	return template.HTML(b.String())
 }
 
@@ -234,12 +241,34 @@ func (p *Bars) group(b *strings.Builder, g Group, at, room float64, y axis) {
 		}
 		x := at + room*0.1 + float64(i)*bar
 		fmt.Fprintf(b, `<g class="series%d"><rect x="%.1f" y="%.1f" width="%.1f" height="%.1f"><title>%s, %s: %s</title></rect></g>`,
-			i%Colours, x, y.at(v), bar*0.9, y.start-y.at(v), html.EscapeString(g.Name), html.EscapeString(p.Names[i]), number(v))
-		text(b, x+bar*0.45, y.at(v)-4, "middle", strconv.FormatFloat(v, 'g', 3, 64))
+			p.Bars[i].Colour%Colours, x, y.at(v), bar*0.9, y.start-y.at(v), html.EscapeString(g.Name), html.EscapeString(p.Bars[i].Name), number(v))
+		p.label(b, x+bar*0.45, y.at(v)-4, bar, short(v))
 	}
 	for i, line := range strings.Split(g.Name, ", ") { // names are longer than their room
 		text(b, at+room/2, height-below+16+14*float64(i), "middle", line)
 	}
+}
+
+// label writes a bar's value, upright where the bar is too narrow for it.
+func (p *Bars) label(b *strings.Builder, x, y, room float64, words string) {
+	const wide = 7 // of a character, about
+	if wide*float64(len(words)) <= room {
+		text(b, x, y, "middle", words)
+		return
+	}
+	fmt.Fprintf(b, `<text transform="translate(%.1f %.1f) rotate(-90)">%s</text>`, x+4, y, html.EscapeString(words))
+}
+
+// short is three digits, with k or M for thousands and millions.
+func short(v float64) string {
+	unit := ""
+	for _, next := range []string{"k", "M", "G"} {
+		if math.Abs(v) < 1000 {
+			break
+		}
+		v, unit = v/1000, next
+	}
+	return strconv.FormatFloat(v, 'g', 3, 64) + unit
 }
 
 func open(b *strings.Builder, title string) { openSized(b, title, height) }
@@ -264,11 +293,11 @@ func upright(b *strings.Builder, words string) {
 	fmt.Fprintf(b, `<text transform="translate(14 %.1f) rotate(-90)" text-anchor="middle">%s</text>`, (top+height-below)/2, html.EscapeString(words))
 }
 
-func legend(names []string) string {
+func legend(keys []Key) string {
 	var b strings.Builder
 	b.WriteString(`<div class="legend">`)
-	for i, name := range names {
-		fmt.Fprintf(&b, `<span class="series%d"><i></i>%s</span>`, i%Colours, html.EscapeString(name))
+	for _, k := range keys {
+		fmt.Fprintf(&b, `<span class="series%d"><i></i>%s</span>`, k.Colour%Colours, html.EscapeString(k.Name))
 	}
 	b.WriteString(`</div>`)
 	return b.String()

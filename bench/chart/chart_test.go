@@ -47,14 +47,30 @@ func TestLines(t *testing.T) {
 }
 
 func TestBars(t *testing.T) {
-	p := Bars{Title: "b", Y: "MB", Names: []string{"x", "y"}, Groups: []Group{{"g", []float64{1, math.NaN()}}, {"h", []float64{3, 4}}}}
+	p := Bars{Title: "b", Y: "MB", Bars: []Key{{"x", 0}, {"y", 3}}, Groups: []Group{{"g", []float64{1, math.NaN()}}, {"h", []float64{3, 4}}}}
 	if count := parses(t, string(p.SVG())); count["rect"] != 3 {
 		t.Errorf("%d bars, want 3", count["rect"])
 	}
 }
 
+func TestStacks(t *testing.T) {
+	p := Stacks{Title: "s", X: "ms", Parts: []string{"a", "b"}, Bars: []Group{{"x", []float64{1, 2}}, {"y", []float64{math.NaN(), 4}}}}
+	got := string(p.SVG())
+	if count := parses(t, got); count["rect"] != 3 || strings.Contains(got, "NaN") {
+		t.Errorf("%d parts, want 3:\n%s", count["rect"], got)
+	}
+}
+
+func TestShort(t *testing.T) {
+	for v, want := range map[float64]string{0: "0", 0.0123: "0.0123", 999: "999", 1234: "1.23k", 355_000: "355k", 2.5e6: "2.5M"} {
+		if got := short(v); got != want {
+			t.Errorf("%v is %s, want %s", v, got, want)
+		}
+	}
+}
+
 func TestEmpty(t *testing.T) {
-	for _, got := range []string{string((&Lines{LogX: true, LogY: true}).SVG()), string((&Lines{}).SVG()), string((&Bars{}).SVG())} {
+	for _, got := range []string{string((&Lines{LogX: true, LogY: true}).SVG()), string((&Lines{}).SVG()), string((&Bars{}).SVG()), string((&Stacks{}).SVG())} {
 		parses(t, got)
 		if strings.Contains(got, "NaN") || strings.Contains(got, "Inf") {
 			t.Errorf("a place that is none:\n%s", got)

@@ -40,7 +40,11 @@ func (p *Stacks) SVG() template.HTML {
 		p.bar(&b, bar, top+barRoom*float64(i), x)
 	}
 	b.WriteString("</svg>")
-	b.WriteString(legend(p.Parts))
+	var keys []Key
+	for i, name := range p.Parts {
+		keys = append(keys, Key{name, i})
+	}
+	b.WriteString(legend(keys))
 	return template.HTML(b.String())
 }
 

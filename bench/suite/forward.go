@@ -11,9 +11,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"pith"
-	"pith/bench/chart"
 	"pith/bench/forward"
-	"pith/bench/stats"
 	"pith/machine/host"
 	"pith/machine/qemu"
 )
@@ -180,20 +178,4 @@ func forwardRate(part string, size int) Quantity {
 
 func forwardAdded(part string, size int) Quantity {
 	return Quantity{fmt.Sprintf("%s, %d bytes, added latency p50", part, size), "µs", false}
-}
-
-// forwardGroups are the medians of a quantity, for a plot.
-func (b *Book) forwardGroups(of func(part string, size int) Quantity) []chart.Group {
-	t := b.table()
-	var groups []chart.Group
-	for _, part := range b.parts(Forward) {
-		for _, size := range b.About.Config.Forward.Sizes {
-			g := chart.Group{Name: fmt.Sprintf("%s, %d bytes", part, size)}
-			for _, machine := range b.machines() {
-				g.Values = append(g.Values, stats.Median(present(t.medians(of(part, size), machine))))
-			}
-			groups = append(groups, g)
-		}
-	}
-	return groups
 }

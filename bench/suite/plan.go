@@ -63,6 +63,9 @@ func (c *Config) jobs(measure, machine string, repeat int) (jobs []job) {
 	}
 	switch measure {
 	case Start:
+		if c.Start.Step < 1 {
+			return nil // a run that doesn't measure it
+		}
 		for one.Guests = c.Start.From; one.Guests <= c.Start.To; one.Guests += c.Start.Step {
 			jobs = append(jobs, one)
 		}

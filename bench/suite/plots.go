@@ -43,8 +43,9 @@ func (b *Book) plots() []plot {
 	}
 	starts := &chart.Lines{Title: "start", X: "from start to first answer, ms", Y: "share of starts", LogX: true, Series: b.startCurves()}
 	add("start: how many were how fast (ECDF)", starts.SVG(), len(starts.Series) > 0)
+	c := b.About.Config.Start
 	among := &chart.Lines{Title: "start among others", X: "instances", Y: "median start, ms", LogY: true, Series: b.startSeries()}
-	add("start: beside how many others", among.SVG(), len(among.Series) > 0)
+	add("start: beside how many others", among.SVG(), len(among.Series) > 0 && c.From+c.Step <= c.To) // else it is one point
 	if p := b.stagePlot(); len(p.Bars) > 0 {
 		all = append(all, plot{"start: the stages of one", p.SVG()})
 	}
@@ -59,13 +60,51 @@ func (b *Book) forwardPlots() []plot {
 		title, unit string
 		of          func(string, int) Quantity
 	}{{"forward: packets per second", "packets/s", forwardRate}, {"forward: what a packet takes longer, median", "µs", forwardAdded}} {
-		if groups := b.forwardGroups(p.of); len(groups) > 0 {
-			bars := &chart.Bars{Title: p.title, Y: p.unit, Names: b.machines(), Groups: groups}
-			all = append(all, plot{p.title, bars.SVG()})
+		var groups []barGroup
+		for _, part := range b.parts(Forward) {
+			for _, size := range b.About.Config.Forward.Sizes {
+				groups = append(groups, barGroup{fmt.Sprintf("%s, %d bytes", part, size), p.of(part, size)})
+			}
 		}
+		all = append(all, b.bars(p.title, p.unit, groups)...)
 	}
 	return all
 }
+
+// barGroup is a quantity as a group of bars.
+type barGroup struct {
+	name string
+	of   Quantity
+}
+
+// bars is a plot of the medians of quantities, of the machines that have any.
+func (b *Book) bars(title, unit string, groups []barGroup) []plot {
+	t := b.table()
+	p := &chart.Bars{Title: title, Y: unit}
+	for _, g := range groups {
+		p.Groups = append(p.Groups, chart.Group{Name: g.name})
+	}
+	for _, machine := range b.machines() {
+		var values []float64
+		for _, g := range groups {
+			values = append(values, stats.Median(present(t.medians(g.of, machine))))
+		}
+		if len(present(values)) == 0 {
+			continue
+		}
+		p.Bars = append(p.Bars, chart.Key{Name: machine, Colour: colour(machine)})
+		for i, v := range values {
+			p.Groups[i].Values = append(p.Groups[i].Values, v)
+		}
+	}
+	if len(p.Bars) == 0 {
+		return nil
+	}
+	return []plot{{title, p.SVG()}}
+}
+
+// colour is a machine's in all plots.
+func colour(machine string) int { return max(0, slices.Index(allKinds, machine)) }
 
 // floodPlots are what honest clients got, over the time of each attack.
 func (b *Book) floodPlots() []plot {
@@ -76,10 +115,11 @@ func (b *Book) floodPlots() []plot {
 			all = append(all, plot{"flood: " + part + ": honest clients' slowest answer in each half second", p.SVG()})
 		}
 	}
-	if p := b.floodShares(); len(p.Groups) > 0 {
-		all = append(all, plot{"flood: honest clients' requests that were answered meanwhile, %", p.SVG()})
+	var groups []barGroup
+	for _, part := range b.parts(Flood) {
+		groups = append(groups, barGroup{strings.ReplaceAll(part, " ", ", "), floodShare(part)})
 	}
-	return all
+	return append(all, b.bars("flood: honest clients' requests that were answered meanwhile, %", "%", groups)...)
 }
 
 // parts are the parts of a measure that have records, in the order of the plan.
@@ -134,19 +174,6 @@ func (b *Book) attackEnd(part string) float64 {
 	return 0
 }
 
-func (b *Book) floodShares() *chart.Bars {
-	t, machines := b.table(), b.machines()
-	p := &chart.Bars{Title: "honest clients' requests that were answered", Y: "%", Names: machines}
-	for _, part := range b.parts(Flood) {
-		g := chart.Group{Name: strings.ReplaceAll(part, " ", ", ")}
-		for _, machine := range machines {
-			g.Values = append(g.Values, stats.Median(present(t.medians(Quantity{part + ", honest clients' requests answered", "%", true}, machine))))
-		}
-		p.Groups = append(p.Groups, g)
-	}
-	return p
-}
-
 // stagePlot has a bar for each kind of machine, of the medians of its stages.
 func (b *Book) stagePlot() *chart.Stacks {
 	p := &chart.Stacks{Title: "stages of a start", X: "ms (medians of traced starts)", Parts: bench.StageNames}
@@ -199,7 +226,7 @@ func (b *Book) gather(each func(r *Record) (x, y float64, ok bool)) []chart.Seri
 
 // medians is a line through the medians of the values at each x, with their ranges.
 func medians(name string, at map[float64][]float64) chart.Series {
-	s := chart.Series{Name: name}
+	s := chart.Series{Name: name, Colour: colour(name)}
 	for x, values := range at {
 		low, high := stats.Range(values)
 		s.Points = append(s.Points, chart.Point{X: x, Y: stats.Median(values), Low: low, High: high})
@@ -240,7 +267,7 @@ func (b *Book) startCurves() []chart.Series {
 			continue
 		}
 		slices.Sort(times)
-		s := chart.Series{Name: machine, Stairs: true, Points: []chart.Point{{X: times[0], Y: 0}}}
+		s := chart.Series{Name: machine, Colour: colour(machine), Stairs: true, Points: []chart.Point{{X: times[0], Y: 0}}}
 		for i, t := range times {
 			s.Points = append(s.Points, chart.Point{X: t, Y: float64(i+1) / float64(len(times))})
 		}
@@ -251,26 +278,20 @@ func (b *Book) startCurves() []chart.Series {
 
 // footprintPlots has a plot for each unit.
 func (b *Book) footprintPlots() []plot {
-	t, machines := b.table(), b.machines()
 	var units []string
-	groups := map[string][]chart.Group{}
-	for _, q := range t.order {
+	groups := map[string][]barGroup{}
+	for _, q := range b.table().order {
 		if !slices.ContainsFunc(b.Records, func(r Record) bool { return r.Value != nil && r.Value.Name == q.Name }) {
 			continue
 		}
 		if groups[q.Unit] == nil {
 			units = append(units, q.Unit)
 		}
-		g := chart.Group{Name: q.Name}
-		for _, machine := range machines {
-			g.Values = append(g.Values, stats.Median(present(t.medians(q, machine))))
-		}
-		groups[q.Unit] = append(groups[q.Unit], g)
+		groups[q.Unit] = append(groups[q.Unit], barGroup{q.Name, q})
 	}
 	var all []plot
 	for _, unit := range units {
-		p := &chart.Bars{Title: "footprint, " + unit, Y: unit, Names: machines, Groups: groups[unit]}
-		all = append(all, plot{"footprint, " + unit, p.SVG()})
+		all = append(all, b.bars("footprint, "+unit, unit, groups[unit])...)
 	}
 	return all
 }

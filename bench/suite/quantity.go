@@ -1,10 +1,12 @@
 package suite
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
 
+	"pith/bench"
 	"pith/bench/stats"
 )
 
@@ -20,12 +22,17 @@ type table struct {
 	values map[Quantity]map[string][][]float64
 }
 
-// add keeps a value; a repeat may have several.
-func (t *table) add(q Quantity, machine string, repeat int, value float64) {
+// touch gives a quantity its place in the order.
+func (t *table) touch(q Quantity) {
 	if t.values[q] == nil {
 		t.order = append(t.order, q)
 		t.values[q] = map[string][][]float64{}
 	}
+}
+
+// add keeps a value; a repeat may have several.
+func (t *table) add(q Quantity, machine string, repeat int, value float64) {
+	t.touch(q)
 	repeats := t.values[q][machine]
 	for len(repeats) <= repeat {
 		repeats = append(repeats, nil)
@@ -60,10 +67,12 @@ func (b *Book) table() *table {
 		b.sustained(t, measure)
 		b.latencies(t, measure)
 	}
-	for i := range b.Records {
-		r := &b.Records[i]
+	for _, r := range b.sorted() {
 		switch {
 		case r.Begin != nil && r.Begin.Phase == phaseStages:
+			for _, name := range bench.StageNames { // in their own order
+				t.touch(stageQuantity(name))
+			}
 			for _, s := range r.Begin.Stages {
 				t.add(stageQuantity(s.Name), r.Machine, r.Repeat, 1000*s.Seconds)
 			}
@@ -82,9 +91,13 @@ func (b *Book) table() *table {
 	return t
 }
 
+func floodShare(part string) Quantity {
+	return Quantity{part + ", honest clients' requests answered", "%", true}
+}
+
 func (b *Book) floodQuantities(t *table, r *Record) {
 	name := r.Part + ", honest clients' "
-	t.add(Quantity{name + "requests answered", "%", true}, r.Machine, r.Repeat, r.Flood.During.Share())
+	t.add(floodShare(r.Part), r.Machine, r.Repeat, r.Flood.During.Share())
 	if r.Flood.During.Answered > 0 {
 		t.add(Quantity{name + "p99", "ms", false}, r.Machine, r.Repeat, r.Flood.During.P99)
 	}
@@ -95,6 +108,25 @@ func (b *Book) floodQuantities(t *table, r *Record) {
 }
 
 func stageQuantity(stage string) Quantity { return Quantity{Name: "start, stage " + stage, Unit: "ms"} }
+
+// sorted are the records in an order that does not depend on that of the doing: by
+// measure, part and number of instances, and by the rest as they came.
+func (b *Book) sorted() []*Record {
+	var all []*Record
+	for i := range b.Records {
+		all = append(all, &b.Records[i])
+	}
+	place := map[string]int{}
+	for i, measure := range b.About.Config.Measures {
+		for n, j := range b.About.Config.jobs(measure, "", 0) {
+			place[measure+" "+j.Part] = i<<16 + n
+		}
+	}
+	slices.SortStableFunc(all, func(a, b *Record) int {
+		return cmp.Or(cmp.Compare(place[a.Measure+" "+a.Part], place[b.Measure+" "+b.Part]), cmp.Compare(a.Guests, b.Guests))
+	})
+	return all
+}
 
 // sustained is the highest rate up to which 99 of 100 were answered.
 func (b *Book) sustained(t *table, measure string) {

@@ -27,10 +27,14 @@ type ratioRow struct {
 
 type ratioCell struct{ Value, Ratio, Detail string }
 
-// WriteReport writes the CSV files and report.html, and says where that is.
+// WriteReport writes the CSV files, the summary and report.html, and says where
+// that is.
 func (b *Book) WriteReport() (string, error) {
 	files, err := b.WriteCSV()
 	if err != nil {
+		return "", err
+	}
+	if err := b.WriteSummary(); err != nil {
 		return "", err
 	}
 	file := filepath.Join(b.Dir, "report.html")
@@ -54,7 +58,7 @@ func (b *Book) WriteReport() (string, error) {
 		"Failures":   b.failures(),
 		"Scarce":     b.scarce(),
 		"Unfinished": b.unfinished(),
-		"Files":      append(files, recordsFile, aboutFile),
+		"Files":      append(files, summaryFile, recordsFile, aboutFile),
 	})
 	if err != nil {
 		f.Close()
@@ -156,15 +160,21 @@ func (b *Book) failures() []string {
 	return failures
 }
 
-// scarce is what the host had least of in each job that looked for it.
+// scarce is what the host had least of beside the most instances of each machine.
 func (b *Book) scarce() []string {
 	var all []string
-	for i := range b.Records {
-		if r := &b.Records[i]; r.End != nil && r.End.Scarce != "" {
-			all = append(all, fmt.Sprintf("%v: %s", r.job(), r.End.Scarce))
+	for _, machine := range b.machines() {
+		var most *Record
+		for i := range b.Records {
+			r := &b.Records[i]
+			if r.Machine == machine && r.End != nil && r.End.Scarce != "" && (most == nil || r.Guests >= most.Guests) {
+				most = r
+			}
+		}
+		if most != nil {
+			all = append(all, fmt.Sprintf("%d instances of %s: %s", most.Guests, machine, most.End.Scarce))
 		}
 	}
-	slices.Sort(all)
 	return all
 }
 
@@ -177,6 +187,9 @@ func (b *Book) ratios() []ratioRow {
 	t, machines, reference := b.table(), b.machines(), b.reference()
 	var rows []ratioRow
 	for _, q := range t.order {
+		if len(t.values[q]) == 0 {
+			continue
+		}
 		row := ratioRow{Quantity: q.Name + ", " + q.Unit}
 		for _, machine := range machines {
 			row.Cells = append(row.Cells, t.cell(q, machine, reference))
@@ -203,7 +216,7 @@ func (t *table) cell(q Quantity, machine, reference string) ratioCell {
 	c.Ratio = "× " + figure(r.Median)
 	switch {
 	case r.Rounds == 1:
-		c.Detail = "one repeat: no interval"
+		c.Detail = "1 repeat"
 	default:
 		c.Detail = figure(r.From) + "–" + figure(r.To)
 	}

@@ -143,6 +143,28 @@ func TestReport(t *testing.T) {
 	}
 }
 
+func TestSummary(t *testing.T) {
+	book := measured(t, 1)
+	if err := book.WriteSummary(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(book.Dir, summaryFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"    pith bench web --out 'a folder'\n", "| quantity | unikernel | process |\n|---|---|---|\n", "| web at 200/s, p50, ms | 1.50 | 3.00 **× 2.00** (2.00–2.00) |\n",
+		"- host: <a test>\n", "- unikernel: accelerator tcg, CPU qemu64\n", "| start, stage VMM, ms | 250 |",
+	} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if strings.Contains(string(text), "stage init") {
+		t.Error("a stage that nobody has is in the table")
+	}
+}
+
 func TestSustained(t *testing.T) {
 	book := &Book{}
 	for run, answered := range []int64{100, 200, 250, 400} {

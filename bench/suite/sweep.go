@@ -32,6 +32,14 @@ type Step struct {
 // Rate is how many right answers came, per second.
 func (s *Step) Rate() float64 { return float64(s.Answered) / s.Seconds }
 
+// latency is in words; dnsperf tells no percentiles.
+func (s *Step) latency() string {
+	if s.P50 == 0 {
+		return fmt.Sprintf("mean %.2f ms, max %.2f ms", s.Mean, s.Max)
+	}
+	return fmt.Sprintf("p50 %.2f ms, p99 %.2f ms", s.P50, s.P99)
+}
+
 // Kept reports whether the service kept up: 99 of 100 right answers, and no more
 // than a twentieth of the step's time behind.
 func (s *Step) Kept() bool {
@@ -136,7 +144,7 @@ func (s *suite) sweep(ctx context.Context, j job) (end End, err error) {
 			if err := s.book.add(j, Record{Step: step}); err != nil {
 				return end, err
 			}
-			s.say("  %g/s: %.0f/s answered, %d lost, %d wrong, p50 %.2f ms, p99 %.2f ms", rate, step.Rate(), step.Lost, step.Wrong, step.P50, step.P99)
+			s.say("  %.5g/s: %.0f/s answered, %d lost, %d wrong, %s", step.Offered, step.Rate(), step.Lost, step.Wrong, step.latency())
 		}
 		if err != nil {
 			return end, err
