@@ -120,6 +120,14 @@ func number(v float64) string {
 	return strconv.FormatFloat(math.Round(v*1e6)/1e6, 'f', -1, 64)
 }
 
+// tick is a number of the upright axis, which has room for five characters.
+func tick(v float64) string {
+	if math.Abs(v) >= 1e5 {
+		return short(v)
+	}
+	return number(v)
+}
+
 // drawn keeps what a plot can show.
 func (l *Lines) drawn(p Point) bool {
 	return !math.IsNaN(p.Y) && !math.IsInf(p.Y, 0) && (!l.LogY || p.Y > 0) && (!l.LogX || p.X > 0)
@@ -281,7 +289,7 @@ func openSized(b *strings.Builder, title string, height float64) {
 func levels(b *strings.Builder, y axis) {
 	for _, v := range y.ticks() {
 		fmt.Fprintf(b, `<line class="grid" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/>`, left, width-right, y.at(v), y.at(v))
-		text(b, left-6, y.at(v)+4, "end", number(v))
+		text(b, left-6, y.at(v)+4, "end", tick(v))
 	}
 }
 
