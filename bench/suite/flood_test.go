@@ -1,6 +1,7 @@
 package suite
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"sync/atomic"
@@ -119,6 +120,35 @@ func TestFlood(t *testing.T) {
 	}
 	if text := strings.Join(s.book.failures(), "\n"); !strings.Contains(text, "flood web overload, process, repeat 1: it served honest clients for 0.0 of 2.") {
 		t.Errorf("the report says %s", text)
+	}
+}
+
+// TestFloodInterrupted: an attack that was cut off is no result, and is done again.
+func TestFloodInterrupted(t *testing.T) {
+	c := testConfig()
+	c.Measures, c.Repeat, c.Machines = []string{Flood}, 1, []string{Process}
+	c.Flood = Floods{
+		Services: []string{Web}, Attacks: []string{"slow"}, Calm: time.Second, Length: time.Minute, Recovery: time.Second,
+		Probe: 50, Times: 2, MostRate: 100, Rate: 10, Conns: 2,
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	var asked atomic.Int64
+	once := func() error {
+		if asked.Add(1) == 60 { // a second is over, the attack has begun
+			cancel()
+		}
+		return nil
+	}
+	s := fake(t, c, map[string]client{Process: fakeClient{outcome: all, once: once}})
+	if err := s.run(ctx); !errors.Is(err, context.Canceled) {
+		t.Fatalf("error %v", err)
+	}
+	if len(s.book.Records) != 0 || s.book.unfinished() != 1 {
+		t.Errorf("kept %+v, %d parts to do", s.book.Records, s.book.unfinished())
+	}
+	s.Config.Flood.Length = time.Second
+	if err := s.run(t.Context()); err != nil || s.book.unfinished() != 0 {
+		t.Errorf("%d parts to do, error %v", s.book.unfinished(), err)
 	}
 }
 

@@ -90,6 +90,7 @@ func fake(t *testing.T, c Config, clients map[string]client) *suite {
 	order := []string{}
 	for _, kind := range c.Machines {
 		s.targets[Web+" "+kind] = recorder{fakeTarget{kind}, &order}
+		s.targets[DNS+" "+kind] = recorder{fakeTarget{kind}, &order}
 	}
 	s.connect = func(string, netip.Addr, int) (client, error) { return clients[order[len(order)-1]], nil }
 	return s
@@ -231,6 +232,47 @@ func TestFullDisk(t *testing.T) {
 	s.book.file = full
 	if err := s.run(t.Context()); err == nil || !strings.Contains(err.Error(), "those before are in") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestPaper: the preset has the original report's steps, and runs to its end on a
+// clock that is a million times faster.
+func TestPaper(t *testing.T) {
+	c, err := Preset("paper")
+	if err != nil {
+		t.Fatal(err)
+	}
+	steps := Rates{Start: 100, Step: 100, To: 3000, StepTime: 300 * time.Second, Pause: 30 * time.Second, Clients: 100}
+	if c.Web != steps || c.DNS.StepTime != steps.StepTime || c.DNS.Step != 100 || c.DNS.Pause != steps.Pause || c.CPUs != 1 || c.Memory != 128<<20 {
+		t.Errorf("web %v, dns %v, %d CPUs, %d bytes", c.Web, c.DNS, c.CPUs, c.Memory)
+	}
+	if s := c.Start; s.From != 10 || s.To != 140 || s.Step != 10 || s.Pace != 5*time.Second || s.Time != 20*time.Minute {
+		t.Errorf("start %+v", s)
+	}
+	const faster = 1_000_000
+	for _, d := range []*time.Duration{&c.Web.StepTime, &c.Web.Pause, &c.DNS.StepTime, &c.DNS.Pause, &c.Start.Pace, &c.Start.Time} {
+		*d /= faster
+	}
+	c.Measures, c.Machines, c.Progress = []string{Web, DNS, Start}, []string{Unikernel}, io.Discard
+	s := fake(t, c, map[string]client{Unikernel: fakeClient{outcome: func(rate float64) (load.Outcome, error) {
+		o := load.Outcome{Answered: int64(rate * c.Web.StepTime.Seconds())}
+		return o, nil
+	}}})
+	if err := s.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := count(s.book, Unikernel, isStep); n != 30+27 {
+		t.Errorf("%d steps, want 30 of web and 27 of dns", n)
+	}
+	filled := func(r Record) bool { return isBegin(r) && r.Begin.Phase == phaseFill }
+	if n := count(s.book, Unikernel, filled); n != 10*(1+14)*14/2 {
+		t.Errorf("%d first starts, want 10, 20, ... 140", n)
+	}
+	if s.book.unfinished() != 0 || len(s.book.failures()) > 0 {
+		t.Errorf("%d parts are missing: %v", s.book.unfinished(), s.book.failures())
+	}
+	if _, err := s.book.WriteReport(); err != nil {
+		t.Error(err)
 	}
 }
 
