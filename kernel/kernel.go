@@ -79,6 +79,7 @@ func (m *machine) startLinux() {
 		Hostname:   m.hostname,
 		Args:       m.args,
 		Env:        m.env,
+		Space:      rt.Space{},
 		CPUs:       sched.Threads.CPUs(),
 		Memory:     rt.Memory,
 		Mapped:     rt.Mapped,

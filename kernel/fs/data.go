@@ -33,7 +33,39 @@ type data struct {
 	pieces []Piece // contents that lie here and there, in order: never written to
 	blocks map[int64]*block
 	shared []byte // all contents, when the file is mapped shared: see Share
+
+	resized func(size int64) // told of each new size while shared isn't nil
+	mapped  bool             // shared memory is mapped by the program
 }
+
+// resize sets the size.
+func (d *data) resize(size int64) {
+	if size > d.size {
+		d.extend(size, size)
+		return
+	}
+	if d.shared != nil {
+		d.resized(size)
+	}
+	d.size = size
+}
+
+// extend sets the size where [from, to) was written to behind the end.
+func (d *data) extend(from, to int64) {
+	if to <= d.size {
+		return
+	}
+	if d.shared != nil {
+		if end := min(from, pageEnd(d.size)); end > d.size {
+			clear(d.shared[d.size:end]) // what a mapping wrote there isn't the file's
+		}
+		d.resized(to)
+	}
+	d.size = to
+}
+
+// pageEnd returns the end of the page that ends at or holds off.
+func pageEnd(off int64) int64 { return (off + pageSize - 1) &^ (pageSize - 1) }
 
 // page returns a page, or nil if it isn't there.
 func (d *data) page(index int64) *page {
@@ -194,7 +226,7 @@ func (n *Node) WriteAt(p []byte, off int64, add bool) (done int, at int64, errno
 	if done == 0 {
 		return 0, at, errno
 	}
-	n.data.size = max(n.data.size, off)
+	n.data.extend(at, off)
 	n.modified = time.Now()
 	n.changed = n.modified
 	return done, at, 0
@@ -281,7 +313,7 @@ func (n *Node) Truncate(size int64) Errno {
 func (n *Node) cut(size int64) {
 	d := &n.data
 	if size < d.size && d.shared != nil {
-		clear(d.shared[size:d.size])
+		clear(d.shared[size:min(d.size, pageEnd(size))])
 	}
 	if size < int64(len(d.packed)) {
 		d.packed = d.packed[:size:size]
@@ -294,7 +326,7 @@ func (n *Node) cut(size int64) {
 	if size < d.size {
 		n.dropFrom((size + pageSize - 1) / pageSize)
 	}
-	d.size = size
+	d.resize(size)
 }
 
 // dropFrom gives page first and all behind it back. The caller holds n.mu.
@@ -361,7 +393,7 @@ func (n *Node) Allocate(mode uint32, off, size int64) Errno {
 		return errno
 	}
 	if mode&keepSize == 0 {
-		n.data.size = max(n.data.size, off+size)
+		n.data.extend(off+size, off+size)
 	}
 	n.changed = time.Now()
 	return 0
@@ -445,8 +477,10 @@ func (n *Node) Next(off int64, hole bool) (int64, Errno) {
 // mapping of that memory and the file are the same bytes: a machine has one
 // address space. memory must read as zeros and be no shorter than the file;
 // from then on the file can't grow beyond it (ENOSPC). The caller makes sure
-// that nobody has mapped memory of an earlier Share.
-func (n *Node) Share(memory []byte) Errno {
+// that nobody has mapped memory of an earlier Share. resized is told of the
+// file's size then, and of each new one before it counts: what memory holds
+// behind the page of its end is to be forgotten. It must not call the node.
+func (n *Node) Share(memory []byte, resized func(size int64)) Errno {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.source != nil || !n.IsRegular() {
@@ -454,7 +488,7 @@ func (n *Node) Share(memory []byte) Errno {
 	}
 	d := &n.data
 	if n.real != nil {
-		return n.shareReal(memory)
+		return n.shareReal(memory, resized)
 	}
 	if int64(len(memory)) < d.size {
 		return syscall.ENOMEM
@@ -466,8 +500,16 @@ func (n *Node) Share(memory []byte) Errno {
 	}
 	n.dropFrom(0)
 	d.packed = nil
-	d.shared = memory
+	d.shared, d.resized = memory, resized
+	resized(d.size)
 	return 0
+}
+
+// SetMapped says whether the program maps the memory of Share.
+func (n *Node) SetMapped(mapped bool) {
+	n.mu.Lock()
+	n.data.mapped = mapped
+	n.mu.Unlock()
 }
 
 // Shared returns the memory that Share set, or nil.

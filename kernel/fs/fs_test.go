@@ -2,6 +2,7 @@ package fs
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -127,12 +128,16 @@ func TestHoles(t *testing.T) {
 	}
 }
 
+// ignore is a mapping that doesn't mind a file's size.
+func ignore(int64) {}
+
 func TestShare(t *testing.T) {
 	n := New(0).NewUnnamed(0o600)
 	n.WriteAt([]byte("before"), 5000, false)
 	memory := make([]byte, 16384)
-	want(t, n.Share(memory[:100]), syscall.ENOMEM)
-	want(t, n.Share(memory), 0)
+	want(t, n.Share(memory[:100], ignore), syscall.ENOMEM)
+	sizes := []int64{}
+	want(t, n.Share(memory, func(size int64) { sizes = append(sizes, size) }), 0)
 	if string(memory[5000:5006]) != "before" {
 		t.Error("the memory lacks the contents")
 	}
@@ -142,8 +147,16 @@ func TestShare(t *testing.T) {
 		t.Errorf("%q", got[:2])
 	}
 	want(t, n.Truncate(1), 0)
-	if memory[1] != 0 || memory[5000] != 0 {
-		t.Error("what was cut off is still in memory")
+	if memory[1] != 0 || memory[4095] != 0 {
+		t.Error("what was cut off in the last page is still in memory")
+	}
+	memory[2] = 'x'
+	want(t, n.Truncate(10), 0)
+	if got := contents(n); got[2] != 0 {
+		t.Error("what was written behind the end came into the file")
+	}
+	if want := []int64{5006, 1, 10}; !slices.Equal(sizes, want) {
+		t.Errorf("the owner of the memory was told of sizes %v, want %v", sizes, want)
 	}
 	want(t, n.Truncate(16385), syscall.ENOSPC)
 }

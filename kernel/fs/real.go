@@ -127,7 +127,7 @@ func (n *Node) writeReal(p []byte, off int64, add bool) (int, int64, Errno) {
 	done, errno := n.real.WriteAt(p, off)
 	if d.shared != nil {
 		copy(d.shared[off:], p[:done])
-		d.size = max(d.size, off+int64(done))
+		d.extend(off, off+int64(done))
 	}
 	if done > 0 {
 		return done, off, 0
@@ -271,7 +271,7 @@ func (n *Node) allocateReal(mode uint32, off, size int64) Errno {
 	if mode&punchHole != 0 && off < d.size {
 		clear(d.shared[off:min(off+size, d.size)])
 	}
-	d.size = n.sizeReal()
+	d.resize(n.sizeReal())
 	return 0
 }
 
@@ -289,7 +289,7 @@ func (n *Node) nextReal(off int64, hole bool) (int64, Errno) {
 
 // shareReal is Share: the file is read into memory, and what is written goes
 // to both from then on. The caller holds n.mu.
-func (n *Node) shareReal(memory []byte) Errno {
+func (n *Node) shareReal(memory []byte, resized func(size int64)) Errno {
 	d := &n.data
 	if d.shared != nil {
 		if errno := n.flush(); errno != 0 {
@@ -303,6 +303,7 @@ func (n *Node) shareReal(memory []byte) Errno {
 	if _, errno := n.real.ReadAt(memory[:size], 0); errno != 0 {
 		return errno
 	}
-	d.shared, d.size = memory, size
+	d.shared, d.size, d.resized = memory, size, resized
+	resized(size)
 	return 0
 }

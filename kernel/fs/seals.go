@@ -38,7 +38,7 @@ func (n *Node) Seal(seals uint32) Errno {
 		return syscall.EINVAL
 	case n.seals&SealSeal != 0:
 		return syscall.EPERM
-	case seals&SealWrite != 0 && n.data.shared != nil:
+	case seals&SealWrite != 0 && n.data.mapped:
 		return syscall.EBUSY
 	}
 	n.seals |= seals

@@ -121,6 +121,7 @@ func TestMain(m *testing.M) {
 		Args:     []string{"/bin/program", "-flag"},
 		Env:      []string{"HOME=/root"},
 		CPUs:     2,
+		Space:    &hostSpace{sources: map[uint64]uintptr{}},
 		Memory:   func() (total, free uint64) { return 1 << 30, 1 << 29 },
 		Random:   func(p []byte) { rand.Read(p) },
 		Traffic: func(name string) (t Traffic) {

@@ -1,30 +1,8 @@
 package linux
 
 import (
-	"sync"
 	"syscall"
-
-	"pith/kernel/fs"
 )
-
-// sharing is the files that are mapped shared. A machine has one address
-// space: such a file's contents are moved to one piece of memory, and the
-// mapping is that memory. It is read and written through the file as before.
-var sharing = struct {
-	mu    sync.Mutex
-	files map[*fs.Node]*shared
-}{files: map[*fs.Node]*shared{}}
-
-// shared is one such file's memory.
-type shared struct {
-	node        *fs.Node
-	start, size uintptr
-	mapped      int // mappings that were not unmapped
-}
-
-// minShared is how much address space a shared file gets at least, so that it
-// can grow while it is mapped. Memory is taken only when it is touched.
-const minShared = 1 << 30
 
 const pageSize = 4096
 
@@ -38,7 +16,7 @@ func (c call) trapMemory(trap uintptr) (uintptr, Errno) {
 // files out of them.
 func sysMmap(c call) (uintptr, Errno) {
 	if c.a4&syscall.MAP_ANON != 0 {
-		return c.trapMemory(syscall.SYS_MMAP)
+		return c.anonymous()
 	}
 	f, errno := open(c.a5)
 	if errno != 0 {
@@ -46,7 +24,7 @@ func sysMmap(c call) (uintptr, Errno) {
 	}
 	if d, ok := f.object.(*memoryDevice); ok && d.node.Rdev() == devZero {
 		c.a4, c.a5, c.a6 = c.a4|syscall.MAP_ANON, failed, 0
-		return c.trapMemory(syscall.SYS_MMAP)
+		return c.anonymous()
 	}
 	r, ok := f.object.(*regular)
 	switch {
@@ -57,8 +35,9 @@ func sysMmap(c call) (uintptr, Errno) {
 	case !f.mayRead():
 		return 0, syscall.EACCES
 	}
+	c.a2 = (c.a2 + pageSize - 1) &^ (pageSize - 1)
 	const sharedValidate = 3 // MAP_SHARED_VALIDATE
-	switch c.a4 & 0xf {
+	switch c.a4 & sharedBits {
 	case syscall.MAP_PRIVATE:
 		return c.mapPrivate(r)
 	case syscall.MAP_SHARED, sharedValidate:
@@ -67,7 +46,7 @@ func sysMmap(c call) (uintptr, Errno) {
 		}
 		switch {
 		case !r.node.Remote():
-			return c.mapShared(r)
+			return c.mapShared(f, r)
 		case !f.mayWrite():
 			return c.mapPrivate(r) // as the file is now
 		}
@@ -76,218 +55,128 @@ func sysMmap(c call) (uintptr, Errno) {
 	return 0, syscall.EINVAL
 }
 
-// mapPrivate maps fresh memory and reads the file into it.
+// anonymous maps memory that is no file's.
+func (c call) anonymous() (uintptr, Errno) {
+	if kind := c.a4 & sharedBits; kind != syscall.MAP_SHARED && kind != syscall.MAP_PRIVATE {
+		return 0, syscall.EINVAL
+	}
+	if c.a4&syscall.MAP_FIXED == 0 {
+		return c.trapMemory(syscall.SYS_MMAP)
+	}
+	return c.replacing(c.a1, c.a2, func() (uintptr, Errno) { return c.trapMemory(syscall.SYS_MMAP) })
+}
+
+// mapPrivate maps fresh memory and reads the file into it, as it is now.
 func (c call) mapPrivate(r *regular) (uintptr, Errno) {
 	m := c
 	m.a3 = syscall.PROT_READ | syscall.PROT_WRITE
-	m.a4 = c.a4&^0xf | syscall.MAP_PRIVATE | syscall.MAP_ANON
+	m.a4 = c.a4&^sharedBits | syscall.MAP_PRIVATE | syscall.MAP_ANON
 	m.a5, m.a6 = failed, 0
-	at, errno := m.trapMemory(syscall.SYS_MMAP)
+	at, errno := m.anonymous()
 	if errno != 0 {
 		return 0, errno
 	}
-	r.readAt(memory(address{at: at}, c.a2), int64(c.a6))
-	if c.a3 != m.a3 {
-		_, _, e := rawTrap(syscall.SYS_MPROTECT, at, c.a2, c.a3, 0, 0, 0)
+	there := uintptr(min(max(pageEnd(r.size())-int64(c.a6), 0), int64(c.a2)))
+	r.readAt(memory(address{at: at}, there), int64(c.a6))
+	if there < c.a2 {
+		flags := uintptr(syscall.MAP_FIXED | syscall.MAP_PRIVATE)
+		if _, errno := config.Space.Alias(at+there, c.a2-there, c.a3, flags, nowhere, true); errno != 0 {
+			return 0, errno
+		}
+	}
+	if c.a3 != m.a3 && there > 0 {
+		_, _, e := rawTrap(syscall.SYS_MPROTECT, at, there, c.a3, 0, 0, 0)
 		return at, Errno(e)
 	}
 	return at, 0
 }
 
-// mapShared returns a place in the file's own memory.
-func (c call) mapShared(r *regular) (uintptr, Errno) {
-	const fixed = syscall.MAP_FIXED | 0x100000 // MAP_FIXED_NOREPLACE
-	if c.a4&fixed != 0 || r.contents != nil {
-		return 0, syscall.ENODEV
-	}
-	end := c.a6 + c.a2
-	if end < c.a6 || end > 1<<40 {
-		return 0, syscall.ENOMEM
-	}
-	sharing.mu.Lock()
-	defer sharing.mu.Unlock()
-	s := sharing.files[r.node]
-	if s == nil || end > s.size {
-		var errno Errno
-		if s, errno = share(r.node, s, end); errno != 0 {
-			return 0, errno
-		}
-	}
-	if errno := r.node.Acquire(); errno != 0 {
-		return 0, errno
-	}
-	s.mapped++
-	return s.start + c.a6, 0
-}
+// sharedBits is MAP_SHARED and MAP_PRIVATE.
+const sharedBits = 0xf
 
-// share gives a file memory of at least size bytes. Once it is mapped it can't
-// move to a larger one. The caller holds sharing.mu.
-func share(node *fs.Node, old *shared, size uintptr) (*shared, Errno) {
-	if old != nil && old.mapped > 0 {
-		return nil, syscall.ENOMEM
-	}
-	size = max(minShared, 2*size, 2*uintptr(node.Size()))
-	size = (size + pageSize - 1) &^ (pageSize - 1)
-	start, errno := reserve(size)
-	if errno != 0 {
-		return nil, errno
-	}
-	if errno := node.Share(memory(address{at: start}, size)); errno != 0 {
-		rawTrap(syscall.SYS_MUNMAP, start, size, 0, 0, 0, 0)
-		return nil, errno
-	}
-	if old != nil {
-		rawTrap(syscall.SYS_MUNMAP, old.start, old.size, 0, 0, 0, 0)
-	}
-	s := &shared{node: node, start: start, size: size}
-	sharing.files[node] = s
-	return s, 0
-}
+// nowhere is the address of memory that is never there: what is behind a file's
+// end shows it.
+const nowhere = 1 << 62
 
-// reserve returns address space that gets memory where it is touched. It may be
-// larger than the machine's memory, so it is asked for without access first.
-func reserve(size uintptr) (uintptr, Errno) {
-	const flags = syscall.MAP_PRIVATE | syscall.MAP_ANON | syscall.MAP_NORESERVE
-	start, _, errno := rawTrap(syscall.SYS_MMAP, 0, size, syscall.PROT_NONE, flags, failed, 0)
-	if errno != 0 {
-		return 0, Errno(errno)
-	}
-	_, _, errno = rawTrap(syscall.SYS_MPROTECT, start, size, syscall.PROT_READ|syscall.PROT_WRITE, 0, 0, 0)
-	if errno != 0 {
-		rawTrap(syscall.SYS_MUNMAP, start, size, 0, 0, 0, 0)
-		return 0, Errno(errno)
-	}
-	return start, 0
-}
+// pageEnd returns the end of the page that ends at or holds off.
+func pageEnd(off int64) int64 { return (off + pageSize - 1) &^ (pageSize - 1) }
 
-// sharedAt returns the shared file whose memory an address lies in, or nil.
-// The caller holds sharing.mu.
-func sharedAt(at uintptr) *shared {
-	for _, s := range sharing.files {
-		if at >= s.start && at < s.start+s.size {
-			return s
-		}
-	}
-	return nil
-}
-
-// sysMunmap leaves a shared file's memory alone: it is the file.
 func sysMunmap(c call) (uintptr, Errno) {
-	sharing.mu.Lock()
-	s := sharedAt(c.a1)
-	if s != nil && s.mapped > 0 {
-		s.mapped--
-		s.node.Release()
-		s.release()
+	if c.a2 == 0 {
+		return 0, syscall.EINVAL
 	}
-	sharing.mu.Unlock()
-	if s != nil {
-		return 0, 0
-	}
-	return c.trapMemory(syscall.SYS_MUNMAP)
-}
-
-// release gives the memory of a file back that is neither mapped, nor open,
-// nor has a name. The caller holds sharing.mu.
-func (s *shared) release() {
-	if s.mapped > 0 || s.node.Reachable() {
-		return
-	}
-	if s.node.Mounted() {
-		if errno := s.node.Unshare(); errno != 0 {
-			complain("cannot write back a mapped file: " + errno.Error())
-			return
-		}
-	}
-	delete(sharing.files, s.node)
-	rawTrap(syscall.SYS_MUNMAP, s.start, s.size, 0, 0, 0, 0)
-}
-
-// releaseShared is release for a file that was closed.
-func releaseShared(node *fs.Node) {
-	if node.Reachable() {
-		return
-	}
-	sharing.mu.Lock()
-	defer sharing.mu.Unlock()
-	if s := sharing.files[node]; s != nil {
-		s.release()
-	}
+	return c.replacing(c.a1, c.a2, func() (uintptr, Errno) { return c.trapMemory(syscall.SYS_MUNMAP) })
 }
 
 // sysMsync writes a mapped file of a mounted file system back.
 func sysMsync(c call) (uintptr, Errno) {
 	const async, invalidate, sync = 1, 2, 4
-	if c.a1%pageSize != 0 || c.a3&^(async|invalidate|sync) != 0 || c.a3&(async|sync) == async|sync {
-		return 0, syscall.EINVAL
-	}
-	sharing.mu.Lock()
-	s := sharedAt(c.a1)
-	sharing.mu.Unlock()
 	switch {
-	case s == nil:
-		return c.trapMemory(syscall.SYS_MSYNC)
-	case c.a3&sync != 0:
-		return 0, s.node.Fsync(true)
-	}
-	return 0, s.node.Flush()
-}
-
-func sysMprotect(c call) (uintptr, Errno) { return c.onShared(syscall.SYS_MPROTECT) }
-func sysMadvise(c call) (uintptr, Errno)  { return c.onShared(syscall.SYS_MADVISE) }
-
-// onShared hands a call on to the lower half unless it is about a shared
-// file's memory, whose protection and contents it must not change.
-func (c call) onShared(trap uintptr) (uintptr, Errno) {
-	sharing.mu.Lock()
-	s := sharedAt(c.a1)
-	sharing.mu.Unlock()
-	if s != nil {
+	case c.a1%pageSize != 0 || c.a3&^(async|invalidate|sync) != 0 || c.a3&(async|sync) == async|sync:
+		return 0, syscall.EINVAL
+	case c.a2 == 0:
 		return 0, 0
 	}
-	return c.trapMemory(trap)
-}
-
-// sysMremap can't grow a shared mapping.
-func sysMremap(c call) (uintptr, Errno) {
-	sharing.mu.Lock()
-	s := sharedAt(c.a1)
-	sharing.mu.Unlock()
+	s := sharedAt(config.Space.Source(c.a1, c.a2))
 	switch {
-	case s == nil:
-		return c.remap()
-	case c.a3 <= c.a2 || c.a1+c.a3 <= s.start+s.size:
-		return c.a1, 0
-	}
-	return 0, syscall.ENOMEM
-}
-
-// remap is mremap for memory that is no file's: more of it is elsewhere, with a
-// copy of what was there.
-func (c call) remap() (uintptr, Errno) {
-	const mayMove = 1
-	from, old, want := c.a1, (c.a2+pageSize-1)&^(pageSize-1), (c.a3+pageSize-1)&^(pageSize-1)
-	switch {
-	case from%pageSize != 0 || want == 0 || c.a4&^mayMove != 0:
-		return 0, syscall.EINVAL
-	case old == 0 || !(address{at: from}).writable(old):
-		return 0, syscall.EFAULT
-	case want <= old:
-		if want < old {
-			rawTrap(syscall.SYS_MUNMAP, from+want, old-want, 0, 0, 0, 0)
-		}
-		return from, 0
-	case c.a4&mayMove == 0:
+	case s != nil && c.a3&sync != 0:
+		return 0, s.node.Fsync(true)
+	case s != nil:
+		return 0, s.node.Flush()
+	case !(address{at: c.a1}).holds(c.a2):
 		return 0, syscall.ENOMEM
 	}
-	const access, flags = syscall.PROT_READ | syscall.PROT_WRITE, syscall.MAP_PRIVATE | syscall.MAP_ANON
-	to, _, errno := rawTrap(syscall.SYS_MMAP, 0, want, access, flags, failed, 0)
-	if errno != 0 {
-		return 0, Errno(errno)
+	return 0, 0
+}
+
+// sysMadvise knows what files are, and hands the rest to the lower half.
+func sysMadvise(c call) (uintptr, Errno) {
+	const free, remove = 8, 9
+	if c.a3 != free && c.a3 != remove || c.a2 == 0 {
+		return c.trapMemory(syscall.SYS_MADVISE)
 	}
-	copy(memory(address{at: to}, old), memory(address{at: from}, old))
-	rawTrap(syscall.SYS_MUNMAP, from, old, 0, 0, 0, 0)
-	return to, 0
+	source := config.Space.Source(c.a1, c.a2)
+	s := sharedAt(source)
+	switch {
+	case c.a3 == free && s == nil:
+		return c.trapMemory(syscall.SYS_MADVISE)
+	case s == nil || c.a3 == free || c.a1%pageSize != 0:
+		return 0, syscall.EINVAL
+	}
+	const hole, keepSize = 2, 1
+	return 0, s.node.Allocate(hole|keepSize, int64(source-s.start), pageEnd(int64(c.a2)))
+}
+
+func sysMremap(c call) (uintptr, Errno) {
+	const fixed = 2
+	if c.a4&fixed == 0 {
+		return c.replacing(c.a1, c.a2, func() (uintptr, Errno) { return c.trapMemory(syscall.SYS_MREMAP) })
+	}
+	return c.replacing(c.a5, c.a3, func() (uintptr, Errno) { return c.trapMemory(syscall.SYS_MREMAP) })
+}
+
+// sysMlock: memory is never paged out.
+func sysMlock(c call) (uintptr, Errno) {
+	if c.a2 > 0 && !(address{at: c.a1}).holds(c.a2) {
+		return 0, syscall.ENOMEM
+	}
+	return 0, 0
+}
+
+func sysMlock2(c call) (uintptr, Errno) {
+	const onFault = 1
+	if c.a3&^onFault != 0 {
+		return 0, syscall.EINVAL
+	}
+	return sysMlock(c)
+}
+
+func sysMlockall(c call) (uintptr, Errno) {
+	const current, future, onFault = 1, 2, 4
+	if c.a1 == 0 || c.a1 == onFault || c.a1&^(current|future|onFault) != 0 {
+		return 0, syscall.EINVAL
+	}
+	return 0, 0
 }
 
 // sysMincore: all that is mapped is in memory, for there is no other place.

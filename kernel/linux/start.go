@@ -54,6 +54,7 @@ type Config struct {
 	// there is none.
 	Executable []fs.Piece
 	CPUs       int
+	Space      Space
 	// Memory returns the machine's memory and what of it is free, in bytes.
 	Memory func() (total, free uint64)
 	// Mapped tells whether the program may read, or write, that memory; nil is

@@ -8,7 +8,7 @@ const tableSize = 480
 // lower is the calls that belong to the lower half and are done there with
 // the program's own arguments.
 var lower = set{
-	syscall.SYS_BRK:          true,
+	syscall.SYS_BRK: true, syscall.SYS_MPROTECT: true,
 	syscall.SYS_RT_SIGACTION: true, syscall.SYS_RT_SIGPROCMASK: true, syscall.SYS_RT_SIGRETURN: true, syscall.SYS_RT_SIGPENDING: true,
 	syscall.SYS_RT_SIGQUEUEINFO: true, syscall.SYS_RT_TGSIGQUEUEINFO: true, syscall.SYS_SIGALTSTACK: true,
 	syscall.SYS_KILL: true, syscall.SYS_TKILL: true, syscall.SYS_TGKILL: true,
@@ -108,10 +108,10 @@ var table = [tableSize]handler{
 
 	// Memory: memory.go
 	syscall.SYS_MMAP: sysMmap, syscall.SYS_MUNMAP: sysMunmap, syscall.SYS_MREMAP: sysMremap,
-	syscall.SYS_MPROTECT: sysMprotect, syscall.SYS_MADVISE: sysMadvise,
-	syscall.SYS_MSYNC: sysMsync, syscall.SYS_MINCORE: sysMincore,
-	syscall.SYS_MLOCK: zero, syscall.SYS_MUNLOCK: zero, syscall.SYS_MLOCKALL: zero, syscall.SYS_MUNLOCKALL: zero,
-	sysNumMlock2: zero,
+	syscall.SYS_MADVISE: sysMadvise,
+	syscall.SYS_MSYNC:   sysMsync, syscall.SYS_MINCORE: sysMincore,
+	syscall.SYS_MLOCK: sysMlock, syscall.SYS_MUNLOCK: sysMlock, sysNumMlock2: sysMlock2,
+	syscall.SYS_MLOCKALL: sysMlockall, syscall.SYS_MUNLOCKALL: zero,
 
 	// The process and the machine: process.go, limits.go
 	syscall.SYS_GETUID: zero, syscall.SYS_GETEUID: zero, syscall.SYS_GETGID: zero, syscall.SYS_GETEGID: zero,

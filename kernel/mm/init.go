@@ -37,7 +37,7 @@ const deviceWindow = 0xffff_c000_0000_0000
 // once, on the entry's tables. false means that there is not enough memory.
 func (s *Space) Init(ram, reserved *Ranges, segments []Segment) bool {
 	s.mmio = deviceWindow
-	s.image = region{segments[0].Start, segments[0].End, 0}
+	s.image = region{start: segments[0].Start, end: segments[0].End}
 	for i := range segments {
 		s.image.start = min(s.image.start, segments[i].Start&^(PageSize-1))
 		s.image.end = max(s.image.end, (segments[i].End+PageSize-1)&^(PageSize-1))

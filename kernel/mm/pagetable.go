@@ -8,6 +8,7 @@ const (
 	writable  = 1 << 1
 	uncached  = 1<<3 | 1<<4 // write-through and cache disable
 	large     = 1 << 7
+	borrowed  = 1 << 9 // ours to use: the page belongs to other addresses (alias.go)
 	noExecute = 1 << 63
 	addrMask  = 0x000f_ffff_ffff_f000
 )
@@ -20,10 +21,12 @@ const (
 	Read  Prot = 1
 	Write Prot = 2
 	Exec  Prot = 4
+
+	Frozen Prot = 8 // can't be made writable: a file that was opened for reading
 )
 
 func (p Prot) bits() uint64 {
-	if p == 0 {
+	if p&(Read|Write|Exec) == 0 {
 		return 0
 	}
 	bits := uint64(present)

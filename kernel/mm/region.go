@@ -4,11 +4,20 @@ package mm
 type region struct {
 	start, end uintptr
 	prot       Prot
+	// source is the address of the memory that start shows, where a region is
+	// an alias of other memory; else 0.
+	source uintptr
+	// limit is from where on a region may not be shown by aliases: the end of a
+	// file's last page. 0 is no limit.
+	limit uintptr
 }
 
+// shown returns the address of the memory that an alias shows at va.
+func (r region) shown(va uintptr) uintptr { return r.source + va - r.start }
+
 // maxRegions bounds the table. Go keeps neighbours alike, so that a program
-// with gigabytes of heap needs some dozens.
-const maxRegions = 1024
+// with gigabytes of heap needs some dozens; each mapped file needs two.
+const maxRegions = 4096
 
 // regions is a sorted table of what is reserved; neighbours that are alike
 // are one.
@@ -57,6 +66,27 @@ func (r *regions) covered(start, end uintptr) bool {
 	return true
 }
 
+// split makes va a border of what holds it. The table must have room for one
+// more region.
+func (r *regions) split(va uintptr) {
+	i := r.search(va)
+	if i == r.n || r.list[i].start >= va {
+		return
+	}
+	tail := r.list[i].from(va)
+	r.list[i].end = va
+	r.insert(i+1, tail)
+}
+
+// from returns the part of a region from va on.
+func (r region) from(va uintptr) region {
+	if r.source != 0 {
+		r.source = r.shown(va)
+	}
+	r.start = va
+	return r
+}
+
 // insert makes room for one region at index i.
 func (r *regions) insert(i int, reg region) {
 	for j := r.n; j > i; j-- {
@@ -82,7 +112,7 @@ func (r *regions) clear(start, end uintptr) bool {
 			if r.n == maxRegions {
 				return false
 			}
-			tail := region{end, reg.end, reg.prot}
+			tail := reg.from(end)
 			reg.end = start
 			r.insert(i+1, tail)
 			return true
@@ -90,7 +120,7 @@ func (r *regions) clear(start, end uintptr) bool {
 			reg.end = start
 			i++
 		case reg.end > end:
-			reg.start = end
+			*reg = reg.from(end)
 			return true
 		default:
 			r.drop(i)
@@ -102,17 +132,50 @@ func (r *regions) clear(start, end uintptr) bool {
 // set gives [start, end) a protection, replacing what was there. false means
 // that the table is full.
 func (r *regions) set(start, end uintptr, prot Prot) bool {
+	return r.put(region{start: start, end: end, prot: prot})
+}
+
+// put is set for a region of any kind.
+func (r *regions) put(reg region) bool {
 	if r.n+2 > maxRegions {
 		return false
 	}
-	if !r.clear(start, end) {
+	if !r.clear(reg.start, reg.end) {
 		return false
 	}
-	i := r.search(start)
-	r.insert(i, region{start, end, prot})
+	i := r.search(reg.start)
+	r.insert(i, reg)
 	r.join(i + 1)
 	r.join(i)
 	return true
+}
+
+// protect changes the protection of what is reserved in [start, end), and
+// leaves alone what it shows. false means that the table is full.
+func (r *regions) protect(start, end uintptr, prot Prot) bool {
+	if r.n+2 > maxRegions {
+		return false
+	}
+	r.split(start)
+	r.split(end)
+	i := r.search(start)
+	for ; i < r.n && r.list[i].start < end; i++ {
+		r.list[i].prot = prot | r.list[i].prot&Frozen
+	}
+	for ; i >= 0 && (i == r.n || r.list[i].end >= start); i-- {
+		r.join(i)
+	}
+	return true
+}
+
+// frozen tells whether memory in [start, end) must not become writable.
+func (r *regions) frozen(start, end uintptr) bool {
+	for i := r.search(start); i < r.n && r.list[i].start < end; i++ {
+		if r.list[i].prot&Frozen != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // join merges the region at i with the one before it if they are alike.
@@ -121,10 +184,18 @@ func (r *regions) join(i int) {
 		return
 	}
 	before, reg := &r.list[i-1], r.list[i]
-	if before.end == reg.start && before.prot == reg.prot {
+	if before.end == reg.start && before.alike(reg) {
 		before.end = reg.end
 		r.drop(i)
 	}
+}
+
+// alike tells whether the next region goes on as this one ends.
+func (r region) alike(next region) bool {
+	if r.prot != next.prot || r.limit != 0 || next.limit != 0 {
+		return false
+	}
+	return r.source == 0 && next.source == 0 || r.source != 0 && r.shown(r.end) == next.source
 }
 
 // gap finds size free bytes at or above low and below high; 0 if there are none.

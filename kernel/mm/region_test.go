@@ -5,12 +5,28 @@ import (
 	"testing"
 )
 
-// model says for each of 256 pages what protection it has; -1 is nothing.
-type model [256]int
+// model says for each of 256 pages what protection it has, -1 is nothing, and
+// what it shows, 0 is nothing else.
+type model struct {
+	prot   [256]int
+	source [256]uintptr
+}
 
-func (m *model) fill(start, end uintptr, v int) {
+func (m *model) fill(start, end uintptr, prot int, source uintptr) {
 	for i := start; i < end; i++ {
-		m[i] = v
+		m.prot[i], m.source[i] = prot, 0
+		if source != 0 {
+			m.source[i] = source + i - start
+		}
+	}
+}
+
+// protect changes the protection of pages that are there.
+func (m *model) protect(start, end uintptr, prot int) {
+	for i := start; i < end; i++ {
+		if m.prot[i] >= 0 {
+			m.prot[i] = prot | m.prot[i]&int(Frozen)
+		}
 	}
 }
 
@@ -22,14 +38,21 @@ func check(t *testing.T, r *regions, m *model) {
 		if a.end > b.start {
 			t.Fatalf("regions %v and %v overlap", a, b)
 		}
-		if a.end == b.start && a.prot == b.prot {
+		if a.end == b.start && a.alike(b) {
 			t.Fatalf("regions %v and %v are alike and not joined", a, b)
 		}
 	}
-	for page := range m {
+	for page, prot := range m.prot {
 		reg, found := r.find(uintptr(page))
-		if found != (m[page] >= 0) || found && int(reg.prot) != m[page] {
-			t.Fatalf("page %d: %v %v, the model has %d", page, reg, found, m[page])
+		if found != (prot >= 0) || found && int(reg.prot) != prot {
+			t.Fatalf("page %d: %v %v, the model has %d", page, reg, found, prot)
+		}
+		source := uintptr(0)
+		if found && reg.source != 0 {
+			source = reg.shown(uintptr(page))
+		}
+		if source != m.source[page] {
+			t.Fatalf("page %d shows %d, want %d", page, source, m.source[page])
 		}
 	}
 }
@@ -39,22 +62,29 @@ func step(t *testing.T, r *regions, m *model, op, a, b byte) {
 	if start == end {
 		return
 	}
-	if prot := op % 5; prot < 4 {
-		if !r.set(start, end, Prot(prot)) {
-			t.Fatal("the table is full")
-		}
-		m.fill(start, end, int(prot))
-	} else {
-		if !r.clear(start, end) {
-			t.Fatal("the table is full")
-		}
-		m.fill(start, end, -1)
+	done := true
+	switch prot := int(op >> 4 & 15); op % 5 {
+	case 0, 1:
+		done = r.set(start, end, Prot(prot))
+		m.fill(start, end, prot, 0)
+	case 2:
+		done = r.put(region{start: start, end: end, prot: Prot(prot), source: 1000 + start/16})
+		m.fill(start, end, prot, 1000+start/16)
+	case 3:
+		done = r.protect(start, end, Prot(prot&7))
+		m.protect(start, end, prot&7)
+	case 4:
+		done = r.clear(start, end)
+		m.fill(start, end, -1, 0)
+	}
+	if !done {
+		t.Fatal("the table is full")
 	}
 	check(t, r, m)
 	covered, overlaps := true, false
 	for i := start; i < end; i++ {
-		covered = covered && m[i] >= 0
-		overlaps = overlaps || m[i] >= 0
+		covered = covered && m.prot[i] >= 0
+		overlaps = overlaps || m.prot[i] >= 0
 	}
 	if r.covered(start, end) != covered || r.overlaps(start, end) != overlaps {
 		t.Fatalf("[%d,%d): covered and overlaps are wrong", start, end)
@@ -63,7 +93,7 @@ func step(t *testing.T, r *regions, m *model, op, a, b byte) {
 
 func newModel() *model {
 	m := &model{}
-	m.fill(0, uintptr(len(m)), -1)
+	m.fill(0, uintptr(len(m.prot)), -1, 0)
 	return m
 }
 
@@ -112,6 +142,22 @@ func TestRegionTableFull(t *testing.T) {
 	}
 	if _, found := r.find(0); !found {
 		t.Error("a refused region damaged others")
+	}
+}
+
+// TestShowing: which part of an alias shows part of its source.
+func TestShowing(t *testing.T) {
+	r := region{start: 100, end: 110, source: 50}
+	for _, c := range []struct {
+		start, end, from, to uintptr
+		any                  bool
+	}{
+		{50, 60, 100, 110, true}, {0, 50, 0, 0, false}, {60, 70, 0, 0, false}, {0, 51, 100, 101, true}, {53, 55, 103, 105, true}, {59, 99, 109, 110, true},
+	} {
+		from, to, any := r.showing(c.start, c.end)
+		if from != c.from || to != c.to || any != c.any {
+			t.Errorf("[%d,%d): [%d,%d) %v", c.start, c.end, from, to, any)
+		}
 	}
 }
 

@@ -165,11 +165,14 @@ func (s *Space) Protect(addr, size uintptr, prot Prot) int {
 		return err
 	}
 	s.mu.Lock()
-	if !s.regions.covered(start, end) {
+	switch {
+	case !s.regions.covered(start, end):
 		err = eNOMEM
-	} else if !s.regions.set(start, end, prot) {
+	case prot&Write != 0 && s.regions.frozen(start, end):
+		err = eACCES
+	case !s.regions.protect(start, end, prot):
 		err = eNOMEM
-	} else {
+	default:
 		s.reprotect(start, end, prot)
 	}
 	s.mu.Unlock()
@@ -202,7 +205,7 @@ func (s *Space) Mapped(addr, size uintptr, prot Prot) bool {
 	defined := true
 	for at := addr; at < addr+size; {
 		r, found := s.regions.find(at)
-		if !found || r.prot&prot != prot {
+		if !found || r.prot&prot != prot || prot != 0 && !s.shows(r, at, min(addr+size, r.end)) {
 			defined = false
 			break
 		}
@@ -217,6 +220,7 @@ const (
 	Resolved    = iota // memory is there now: try again
 	Denied             // mapped, but not for this access
 	Unmapped           // nothing is reserved there
+	Beyond             // behind the end of a file that is mapped there
 	OutOfMemory        // reserved, but no frame is left
 )
 
@@ -233,9 +237,17 @@ func (s *Space) fault(addr uintptr, write, exec bool) int {
 	if !found {
 		return Unmapped
 	}
-	if r.prot == 0 || write && r.prot&Write == 0 || exec && r.prot&Exec == 0 {
+	if r.prot&^Frozen == 0 || write && r.prot&Write == 0 || exec && r.prot&Exec == 0 {
 		return Denied
 	}
+	if r.source != 0 {
+		return s.show(addr, r)
+	}
+	return s.back(addr, r)
+}
+
+// back gives memory to the page at addr, which lies in region r.
+func (s *Space) back(addr uintptr, r region) int {
 	bits := r.prot.bits()
 	if s.backLarge(addr, r, bits) {
 		return Resolved
@@ -322,13 +334,15 @@ type batch struct {
 	frames [64]uintptr
 	large  [64]bool
 	n      int
+	stale  bool // pages that aren't freed went, too
 }
 
 func (s *Space) drain(b *batch) {
-	if b.n == 0 {
+	if b.n == 0 && !b.stale {
 		return
 	}
 	s.flushAll()
+	b.stale = false
 	for i := 0; i < b.n; i++ {
 		order := 0
 		if b.large[i] {
@@ -385,6 +399,10 @@ func (b *batch) take(s *Space, addr uintptr, isLarge bool) {
 		return
 	}
 	cpu.Store64(addr, 0)
+	if e&borrowed != 0 {
+		b.stale = true
+		return
+	}
 	if b.n == len(b.frames) {
 		s.drain(b)
 	}
@@ -411,7 +429,7 @@ func (s *Space) reprotect(start, end uintptr, prot Prot) {
 			continue
 		}
 		if e := cpu.Load64(addr); e&addrMask != 0 {
-			cpu.Store64(addr, e&addrMask|prot.bits())
+			cpu.Store64(addr, e&(addrMask|borrowed)|prot.bits())
 			changed = true
 		}
 		va += PageSize

@@ -24,9 +24,13 @@ const (
 	privateAnnounce // control message: address, size
 	privateLate     // the oldest page of late writes
 	privateFree     // give back a page that privateLate returned
+	privateAlias    // show memory at another address: address, size, protection, flags, source
+	privateSource   // what memory is shown first: address, size
+	privateAliased  // whether memory is shown: start, end
+	privateLimit    // what of memory may be shown: start, end, limit
 )
 
-func private(nr uint64, a, b, c uintptr) uint64 {
+func private(nr uint64, a, b, c, d, e uintptr) uint64 {
 	switch nr {
 	case privateWake:
 		poll.Runtime.Wake()
@@ -71,6 +75,21 @@ func private(nr uint64, a, b, c uintptr) uint64 {
 	case privateFree:
 		mm.Memory.FreePages(a-mm.Virtual(0), 0)
 		return 0
+	case privateAlias:
+		at, errno := mm.Memory.Alias(a, b, mm.Prot(c), d&mapFixed != 0, d&mapNoReplace != 0, e)
+		if errno != 0 {
+			return fail(errno)
+		}
+		return uint64(at)
+	case privateSource:
+		return uint64(mm.Memory.SourceOf(a, b))
+	case privateAliased:
+		if mm.Memory.Aliased(a, b) {
+			return 1
+		}
+		return 0
+	case privateLimit:
+		return result(mm.Memory.SetLimit(a, b, c))
 	}
 	return fail(eNOSYS)
 }

@@ -54,7 +54,7 @@ func dispatch(f *cpu.Frame) {
 	a, b, c := uintptr(f.DI), uintptr(f.SI), uintptr(f.DX)
 	d, e := uintptr(f.R10), uintptr(f.R8)
 	if nr >= FirstPrivate {
-		f.AX = private(nr, a, b, c)
+		f.AX = private(nr, a, b, c, d, e)
 		return
 	}
 	switch nr {
@@ -84,6 +84,8 @@ func dispatch(f *cpu.Frame) {
 	case 24:
 		sched.Threads.Yield()
 		f.AX = 0
+	case 25:
+		f.AX = mremap(a, b, c, d, e)
 	case 27:
 		f.AX = mincore(a, b, c)
 	case 28:
@@ -329,15 +331,81 @@ func mmap(addr, size, prot, flags uintptr) uint64 {
 	return uint64(at)
 }
 
+// Advice of madvise(2).
+const (
+	adviceDontNeed      = 4
+	adviceFree          = 8
+	adviceDontFork      = 10
+	adviceDoFork        = 11
+	adviceHugePage      = 14
+	adviceCold          = 20
+	advicePageOut       = 21
+	advicePopulateRead  = 22
+	advicePopulateWrite = 23
+)
+
 func madvise(addr, size, advice uintptr) uint64 {
-	const dontNeed, free, hugePage, noHugePage = 4, 8, 14, 15
+	switch {
+	case addr%mm.PageSize != 0:
+		return fail(eINVAL)
+	case size == 0:
+		return 0
+	}
 	switch advice {
-	case dontNeed, free:
+	case adviceDontNeed, adviceFree:
 		return result(mm.Memory.Discard(addr, size))
-	case hugePage, noHugePage, 0, 1, 2, 3:
-		return 0 // large pages are used where they fit in any case
+	case advicePopulateRead:
+		return populate(addr, size, mm.Read)
+	case advicePopulateWrite:
+		return populate(addr, size, mm.Write)
+	case 0, 1, 2, 3, adviceDontFork, adviceDoFork, adviceHugePage, 15, 16, 17, 18, 19, adviceCold, advicePageOut:
+		// Large pages are used where they fit in any case, nothing is ever paged
+		// out, forked or dumped.
+		if !mm.Memory.Mapped(addr, size, 0) {
+			return fail(eNOMEM)
+		}
+		return 0
 	}
 	return fail(eINVAL)
+}
+
+// populate backs memory before it is used.
+func populate(addr, size uintptr, access mm.Prot) uint64 {
+	if !mm.Memory.Mapped(addr, size, 0) {
+		return fail(eNOMEM)
+	}
+	for at := addr; at < addr+size; at += mm.PageSize {
+		switch mm.Memory.Fault(at, access == mm.Write, false) {
+		case mm.Denied:
+			return fail(eINVAL)
+		case mm.Beyond:
+			return fail(eFAULT)
+		case mm.OutOfMemory:
+			return fail(eNOMEM)
+		}
+	}
+	return 0
+}
+
+// Flags of mremap(2).
+const (
+	remapMayMove   = 1
+	remapFixed     = 2
+	remapDontUnmap = 4
+)
+
+func mremap(from, old, want, flags, to uintptr) uint64 {
+	if flags&^(remapMayMove|remapFixed|remapDontUnmap) != 0 {
+		return fail(eINVAL)
+	}
+	if flags&remapFixed == 0 {
+		to = 0
+	}
+	at, errno := mm.Memory.Remap(from, old, want, to, flags&remapMayMove != 0, flags&remapFixed != 0, flags&remapDontUnmap != 0)
+	if errno != 0 {
+		return fail(errno)
+	}
+	return uint64(at)
 }
 
 // mincore: all that is mapped is in memory, for there is no other place.

@@ -3,6 +3,7 @@ package rt
 import (
 	"runtime"
 	"sync"
+	"syscall"
 	_ "unsafe" // for go:linkname
 
 	"pith/kernel/cpu"
@@ -149,6 +150,43 @@ func TakeLate() (fd int32, data []byte) {
 	data = append(data, cpu.Bytes(page+lateData, int(cpu.Load64(page+lateSize)))...)
 	syscall6(privateFree, page, 0, 0, 0, 0, 0)
 	return fd, data
+}
+
+// Space is the machine's address space, for mappings of files: see mm.Alias.
+type Space struct{}
+
+// frozen is mm.Frozen, beside mmap's protections.
+const frozen = uintptr(mm.Frozen)
+
+// Alias maps size bytes as mmap(2) does, with its protection and flags, to show
+// the memory at source. What isn't mayWrite never becomes writable.
+func (Space) Alias(addr, size, prot, flags, source uintptr, mayWrite bool) (uintptr, syscall.Errno) {
+	prot &= 7
+	if !mayWrite {
+		prot |= frozen
+	}
+	at, _, errno := syscall6(privateAlias, addr, size, prot, flags, source, 0)
+	return at, syscall.Errno(errno)
+}
+
+// Source returns the address of the memory that the first alias in
+// [addr, addr+size) shows, or 0.
+func (Space) Source(addr, size uintptr) uintptr {
+	at, _, _ := syscall6(privateSource, addr, size, 0, 0, 0, 0)
+	return at
+}
+
+// Aliased tells whether anything shows memory in [start, end).
+func (Space) Aliased(start, end uintptr) bool {
+	r, _, _ := syscall6(privateAliased, start, end, 0, 0, 0, 0)
+	return r == 1
+}
+
+// SetLimit says that of the memory in [start, end) only what lies before limit
+// may be shown, and gives the rest back.
+func (Space) SetLimit(start, end, limit uintptr) syscall.Errno {
+	_, _, errno := syscall6(privateLimit, start, end, limit, 0, 0, 0)
+	return syscall.Errno(errno)
 }
 
 // Print writes to the debug console.

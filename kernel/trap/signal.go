@@ -37,6 +37,7 @@ const (
 	fpeFltInv  = 7
 	illOperand = 2
 	busAlign   = 1
+	busAddress = 2
 )
 
 // Flags and values of struct sigaction.
@@ -133,7 +134,10 @@ func signalFault(f *cpu.Frame) {
 	switch f.Vector {
 	case pageFault:
 		addr, code = cpu.ReadCR2(), segvMap
-		if mm.Memory.Mapped(addr, 1, 0) {
+		switch {
+		case mm.Memory.Behind(addr, wanted(f.Error)):
+			sig, code = SIGBUS, busAddress
+		case mm.Memory.Mapped(addr, 1, 0):
 			code = segvAccess
 		}
 	case divideError:
@@ -152,6 +156,17 @@ func signalFault(f *cpu.Frame) {
 		fatal(f)
 	}
 	push(f, t, sig, code, addr, true)
+}
+
+// wanted is the access that a page fault was about.
+func wanted(code uint64) mm.Prot {
+	switch {
+	case code&faultWrite != 0:
+		return mm.Write
+	case code&faultFetch != 0:
+		return mm.Exec
+	}
+	return mm.Read
 }
 
 // Offsets in struct ucontext and struct sigcontext (Linux,

@@ -27,6 +27,7 @@ var groups = []struct {
 	{"mappings", mappings}, {"pipes", pipes}, {"transfer", transfers}, {"events", events}, {"inotify", watches},
 	{"unix", unixSockets}, {"inet", inetSockets}, {"net", goNet}, {"process", processes}, {"memory", badMemory},
 	{"xattr", xattrs}, {"devices", devices}, {"dump", dumps},
+	{"sharing", sharedMappings}, {"anonymous", anonymousMemory},
 }
 
 func main() {
