@@ -80,6 +80,7 @@ func (m *machine) startLinux() {
 		Args:       m.args,
 		Env:        m.env,
 		Space:      rt.Space{},
+		Signals:    rt.PendingSignals{},
 		CPUs:       sched.Threads.CPUs(),
 		Memory:     rt.Memory,
 		Mapped:     rt.Mapped,

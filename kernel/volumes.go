@@ -76,6 +76,7 @@ func (m *machine) mountVolumes() {
 			rt.Exit(abi.ExitVolume)
 		}
 	}
+	rt.OnSync(linux.Sync)
 	rt.AtExit(closeVolumes)
 }
 

@@ -16,6 +16,9 @@ type Mount struct {
 	tree *Tree
 }
 
+// Root returns the directory at the top of the file system.
+func (m Mount) Root() *Node { return m.tree.root }
+
 // mounts is a tree's mounted file systems.
 type mounts struct {
 	mu   sync.Mutex

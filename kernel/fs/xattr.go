@@ -35,6 +35,8 @@ func (n *Node) attributeAllowed(name string) Errno {
 	switch {
 	case name == "" || len(name) > attributeName:
 		return syscall.ERANGE
+	case n.tree.mounted != nil && n.tree.mounted.system == nil: // generated files have none
+		return syscall.EOPNOTSUPP
 	case space == "user" && !n.IsRegular() && !n.IsDir():
 		return syscall.EPERM
 	case space != "user" && space != "trusted" && space != "security":

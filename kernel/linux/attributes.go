@@ -43,12 +43,9 @@ func sysFchmod(c call) (uintptr, Errno) {
 // attributed returns the node of a descriptor whose attributes can be
 // changed: nil for a pipe or a socket, where nobody would see it.
 func attributed(fd uintptr) (*fs.Node, Errno) {
-	f, errno := open(fd)
+	f, errno := usable(fd)
 	if errno != 0 {
 		return nil, errno
-	}
-	if f.flags.Load()&oPath != 0 {
-		return nil, syscall.EBADF
 	}
 	p, ok := f.object.(placed)
 	if !ok {
@@ -125,7 +122,7 @@ func sysTruncate(c call) (uintptr, Errno) {
 }
 
 func sysFtruncate(c call) (uintptr, Errno) {
-	f, errno := open(c.a1)
+	f, errno := usable(c.a1)
 	if errno != 0 {
 		return 0, errno
 	}

@@ -103,6 +103,11 @@ func sysFcntl(c call) (uintptr, Errno) {
 		return 0, 0
 	case syscall.F_GETFL:
 		return uintptr(f.flags.Load()), 0
+	}
+	if _, errno := usable(c.a1); errno != 0 {
+		return 0, errno
+	}
+	switch c.a2 {
 	case syscall.F_SETFL:
 		f.setFlags(uint32(c.a3))
 		return 0, 0
@@ -156,7 +161,7 @@ const (
 )
 
 func sysIoctl(c call) (uintptr, Errno) {
-	f, errno := open(c.a1)
+	f, errno := usable(c.a1)
 	if errno != 0 {
 		return 0, errno
 	}

@@ -236,3 +236,14 @@ func open(fd uintptr) (*file, Errno) {
 	settle()
 	return fds.open(fd)
 }
+
+// usable is open for calls that use more of a file than its place in the tree:
+// EBADF for what was opened with O_PATH. Reads and writes need no such check, as
+// the access mode covers it.
+func usable(fd uintptr) (*file, Errno) {
+	f, errno := open(fd)
+	if errno == 0 && f.flags.Load()&oPath != 0 {
+		return nil, syscall.EBADF
+	}
+	return f, errno
+}

@@ -92,7 +92,7 @@ func sysEpollCtl(c call) (uintptr, Errno) {
 		want, data = load32(event[:]), load64(event[epollDataAt:])
 	}
 	e, errno := epollOf(c.a1)
-	f, errnoTarget := open(c.a3)
+	f, errnoTarget := usable(c.a3)
 	switch {
 	case errno == syscall.EBADF || errnoTarget != 0:
 		return 0, syscall.EBADF
@@ -100,6 +100,9 @@ func sysEpollCtl(c call) (uintptr, Errno) {
 		return 0, syscall.EPERM
 	case errno != 0 || f == &e.file:
 		return 0, syscall.EINVAL
+	}
+	if errno := e.exclusive(c.a2, want, f); errno != 0 {
+		return 0, errno
 	}
 	key := epollKey{uint32(c.a3), f}
 	switch c.a2 {
@@ -111,6 +114,19 @@ func sysEpollCtl(c call) (uintptr, Errno) {
 		return 0, e.delete(key)
 	}
 	return 0, syscall.EINVAL
+}
+
+// exclusive checks the use of EPOLLEXCLUSIVE: for a new registration, of a file
+// that is no epoll instance, without EPOLLONESHOT and rarer events.
+func (e *epoll) exclusive(op uintptr, want uint32, f *file) Errno {
+	const allowed = syscall.EPOLLIN | syscall.EPOLLOUT | epollAlways | epollWakeup | epollET | epollExclusive
+	if want&epollExclusive == 0 {
+		return 0
+	}
+	if _, nested := f.object.(*epoll); nested || op != syscall.EPOLL_CTL_ADD || want&^allowed != 0 {
+		return syscall.EINVAL
+	}
+	return 0
 }
 
 // nesting is held while an instance is added to another: two such additions at
@@ -141,7 +157,7 @@ func (e *epoll) add(key epollKey, want uint32, data uint64) Errno {
 // reaches reports whether e watches, however indirectly, target; chains of
 // more than five instances count as loops, as on Linux.
 func (e *epoll) reaches(target *epoll, depth int) bool {
-	if e == target || depth > 5 {
+	if e == target || depth > 3 {
 		return true
 	}
 	e.mu.Lock()
@@ -163,12 +179,16 @@ func (e *epoll) reaches(target *epoll, depth int) bool {
 func (e *epoll) modify(key epollKey, want uint32, data uint64) Errno {
 	e.mu.Lock()
 	item := e.items[key]
-	if item != nil {
+	fixed := item != nil && item.events&epollExclusive != 0
+	if item != nil && !fixed {
 		item.events, item.data = want|epollAlways, data
 	}
 	e.mu.Unlock()
-	if item == nil {
+	switch {
+	case item == nil:
 		return syscall.ENOENT
+	case fixed:
+		return syscall.EINVAL
 	}
 	item.notify(anything)
 	return 0

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"net/netip"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -103,7 +104,40 @@ func (p *fakePoller) take(fd uintptr) uint32 {
 	return events
 }
 
+// fakeSignals is signals that wait to be read from a signalfd.
+type fakeSignals struct {
+	mu      sync.Mutex
+	pending []int
+	tell    func()
+}
+
+func (s *fakeSignals) Watch(tell func()) bool { s.tell = tell; return true }
+
+func (s *fakeSignals) Take(mask uint64, look bool) (int, int32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, sig := range s.pending {
+		if mask>>(sig-1)&1 == 0 {
+			continue
+		}
+		if !look {
+			s.pending = slices.Delete(s.pending, i, i+1)
+		}
+		return sig, -6
+	}
+	return 0, 0
+}
+
+// send is a signal that arrives.
+func (s *fakeSignals) send(sig int) {
+	s.mu.Lock()
+	s.pending = append(s.pending, sig)
+	s.mu.Unlock()
+	s.tell()
+}
+
 var (
+	testSignals = &fakeSignals{}
 	testConsole = &fakeConsole{}
 	testPoller  = &fakePoller{pending: map[int32]uint32{}, forgot: map[int32]int{}}
 	testStack   = newFakeStack()
@@ -122,6 +156,7 @@ func TestMain(m *testing.M) {
 		Env:      []string{"HOME=/root"},
 		CPUs:     2,
 		Space:    &hostSpace{sources: map[uint64]uintptr{}},
+		Signals:  testSignals,
 		Memory:   func() (total, free uint64) { return 1 << 30, 1 << 29 },
 		Random:   func(p []byte) { rand.Read(p) },
 		Traffic: func(name string) (t Traffic) {

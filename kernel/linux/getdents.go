@@ -10,7 +10,7 @@ import (
 const direntHeader = 19 // ino, off, reclen, type
 
 func sysGetdents64(c call) (uintptr, Errno) {
-	f, errno := open(c.a1)
+	f, errno := usable(c.a1)
 	if errno != 0 {
 		return 0, errno
 	}

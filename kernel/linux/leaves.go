@@ -36,7 +36,7 @@ var procFiles = []leaf{
 	{path: "self/comm", contents: func() []byte { return []byte(command() + "\n") }},
 	{path: "self/cwd", node: procCwd},
 	{path: "self/environ", contents: func() []byte { return joined(config.Env) }},
-	{path: "self/exe", target: executable},
+	{path: "self/exe", node: procExe},
 	{path: "self/fd", node: procFd},
 	{path: "self/fdinfo", node: procFdinfo},
 	{path: "self/gid_map", text: "0 0 4294967295\n"},
@@ -146,6 +146,15 @@ func (l *leaf) make(t *fs.Tree) *fs.Node {
 func procSelf(t *fs.Tree) *fs.Node   { return t.NewLink(strconv.Itoa(int(processID()))) }
 func procFd(t *fs.Tree) *fs.Node     { return t.NewDirectory(fdDirectory{t}) }
 func procFdinfo(t *fs.Tree) *fs.Node { return t.NewDirectory(infoDirectory{fdDirectory{t}}) }
+
+// procExe leads to the program's file as no other link does: RESOLVE_NO_MAGICLINKS
+// stops at it.
+func procExe(t *fs.Tree) *fs.Node {
+	return t.NewJump(func() string { return executable }, func() *fs.Node {
+		node, _ := tree.Lookup(tree.Root(), executable, true)
+		return node
+	})
+}
 
 func procCwd(t *fs.Tree) *fs.Node {
 	return t.NewJump(cwdPath, func() *fs.Node { node, _ := base(cwd); return node })

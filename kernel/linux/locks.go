@@ -27,7 +27,7 @@ type rangeLock struct {
 }
 
 func sysFlock(c call) (uintptr, Errno) {
-	f, errno := open(c.a1)
+	f, errno := usable(c.a1)
 	if errno != 0 {
 		return 0, errno
 	}

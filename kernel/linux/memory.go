@@ -18,7 +18,7 @@ func sysMmap(c call) (uintptr, Errno) {
 	if c.a4&syscall.MAP_ANON != 0 {
 		return c.anonymous()
 	}
-	f, errno := open(c.a5)
+	f, errno := usable(c.a5)
 	if errno != 0 {
 		return 0, errno
 	}

@@ -16,12 +16,20 @@ func firstTime(trap uintptr) bool {
 	return told[trap/32].Or(bit)&bit == 0
 }
 
-// missing answers a call that nothing here knows, and says so once.
+// missing answers a call that has no handler: one that is not there on purpose,
+// or one that nothing here knows. It says so once for each call.
 func missing(trap uintptr) Errno {
-	if firstTime(trap) {
-		complain("unknown system call " + strconv.Itoa(int(trap)) + " " + callName(trap))
+	r := refused(trap)
+	if r == nil {
+		if firstTime(trap) {
+			complain("unknown system call " + strconv.Itoa(int(trap)) + " " + callName(trap))
+		}
+		return syscall.ENOSYS
 	}
-	return syscall.ENOSYS
+	if !r.silent && firstTime(trap) {
+		complain(callName(trap) + " is not there on purpose: " + r.why)
+	}
+	return r.errno
 }
 
 // callName returns a system call's name.
@@ -32,35 +40,27 @@ func callName(trap uintptr) string {
 	return "(no name)"
 }
 
-// absent answers, without a word, calls for which every program has another
-// way when they aren't there.
-func absent(call) (uintptr, Errno) { return 0, syscall.ENOSYS }
-
-// refusal answers calls that are not there on purpose: it says so once.
+// refusal is system calls that are not there on purpose.
 type refusal struct {
-	errno Errno
-	line  string
-	said  atomic.Bool
+	errno   Errno
+	why     string
+	silent  bool // every program has another way, and asks only to find out
+	numbers []uintptr
 }
 
-func (r *refusal) answer() (uintptr, Errno) {
-	if !r.said.Swap(true) {
-		complain(r.line)
+// refused returns why a call is not there, or nil.
+func refused(trap uintptr) *refusal {
+	for i := range refusals {
+		for _, n := range refusals[i].numbers {
+			if n == trap {
+				return &refusals[i]
+			}
+		}
 	}
-	return 0, r.errno
+	return nil
 }
 
 const noForkLine = "fork and exec are not there on purpose: a unikernel runs one program"
-
-var (
-	fork     = refusal{errno: syscall.ENOSYS, line: noForkLine}
-	debugger = refusal{errno: syscall.EPERM, line: "ptrace is not there on purpose: there is no second process"}
-	mounting = refusal{errno: syscall.EPERM, line: "mount, chroot and namespaces are not there on purpose: a unikernel has one file tree"}
-)
-
-func noFork(call) (uintptr, Errno)     { return fork.answer() }
-func noDebugger(call) (uintptr, Errno) { return debugger.answer() }
-func noMount(call) (uintptr, Errno)    { return mounting.answer() }
 
 // lastExec is the program that was last asked for.
 var lastExec atomic.Pointer[string]
@@ -82,5 +82,5 @@ func sysExecve(c call) (uintptr, Errno) {
 	return 0, Exec(path)
 }
 
-// sysGetpriority: Linux returns 20 minus the nice value, which is 0.
-func sysGetpriority(call) (uintptr, Errno) { return 20, 0 }
+// denied answers calls that the only process of a machine may not make.
+func denied(call) (uintptr, Errno) { return 0, syscall.EPERM }

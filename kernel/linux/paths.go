@@ -85,6 +85,9 @@ func (c call) openat(dirfd, p, flags, mode uintptr, confine uint64) (uintptr, Er
 	if errno != 0 {
 		return 0, errno
 	}
+	if flags&(syscall.O_CREAT|syscall.O_DIRECTORY) == syscall.O_CREAT|syscall.O_DIRECTORY {
+		return 0, syscall.EINVAL // since Linux 6.4
+	}
 	if flags&oTmpfile != 0 && flags&fs.OTmpfile != fs.OTmpfile {
 		return 0, syscall.EINVAL
 	}
@@ -136,14 +139,17 @@ type openHow struct{ flags, mode, resolve uint64 }
 
 func sysOpenat2(c call) (uintptr, Errno) {
 	const size = 24
-	if c.a4 < size {
+	switch {
+	case c.a4 < size:
 		return 0, syscall.EINVAL
+	case c.a4 > pageSize:
+		return 0, syscall.E2BIG
 	}
 	how, errno := get[openHow](c.address(c.a3))
 	if errno != 0 {
 		return 0, errno
 	}
-	for n := uintptr(size); n < min(c.a4, pageSize); n++ { // what a newer openat2 may mean
+	for n := uintptr(size); n < c.a4; n++ { // what a newer openat2 may mean
 		if more, errno := get[byte](c.address(c.a3 + n)); errno != 0 || more != 0 {
 			return 0, syscall.E2BIG
 		}

@@ -187,13 +187,14 @@ func (p *pipe) awaitOther(reader bool) {
 func (e *pipeEnd) read(b []byte) (int, Errno) {
 	p := e.pipe
 	p.mu.Lock()
+	full := p.ring.space() < pipeAtomic
 	n := p.take(b)
 	open, space := p.writers > 0, p.ring.space()
 	p.mu.Unlock()
 	switch {
 	case n > 0:
 		// Writers hear of it once there is room for an atomic write.
-		if space >= pipeAtomic {
+		if full && space >= pipeAtomic {
 			p.writing.notify(writable)
 		}
 		return n, 0

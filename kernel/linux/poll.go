@@ -72,7 +72,7 @@ func (c call) poll(until deadline) (uintptr, Errno) {
 	}
 	var files []*file
 	for at := 0; at < len(list); at += pollfdSize {
-		f, _ := open(uintptr(load32(list[at:])))
+		f, _ := usable(uintptr(load32(list[at:])))
 		files = append(files, f)
 	}
 	ready := waitAny(files, until, func() int { return scan(list, files) })
@@ -235,7 +235,7 @@ func watchedBy(sets *[3]fdSet, n int) (list []watched, errno Errno) {
 			for i := range sets {
 				w.sets |= int(sets[i][word]>>bit&1) << i
 			}
-			if w.file, errno = open(uintptr(w.fd)); errno != 0 {
+			if w.file, errno = usable(uintptr(w.fd)); errno != 0 {
 				return nil, errno
 			}
 			list = append(list, w)

@@ -9,9 +9,6 @@ import (
 // the priority of the only process, memory that is always locked, ...
 func zero(call) (uintptr, Errno) { return 0, 0 }
 
-// denied answers calls that the only process of a machine may not make.
-func denied(call) (uintptr, Errno) { return 0, syscall.EPERM }
-
 // processID returns getpid's answer: the lower half's.
 func processID() uintptr {
 	pid, _, _ := rawTrap(syscall.SYS_GETPID, 0, 0, 0, 0, 0, 0)
@@ -206,13 +203,20 @@ func sysClockNanosleep(c call) (uintptr, Errno) {
 	switch {
 	case errno != 0:
 		return 0, errno
-	case !validTime(ts) || c.a1 > clockBoottimeAlarm:
+	case !validTime(ts):
 		return 0, syscall.EINVAL
 	}
 	wait := duration(ts)
+	switch c.a1 {
+	case clockRealtime, clockMonotonic, clockBoottime, clockRealtimeAlarm, clockBoottimeAlarm, clockTAI:
+	case clockProcessTime, clockThreadTime, clockMonotonicRaw, clockRealtimeCoarse, clockMonotonicCoarse:
+		return 0, syscall.EOPNOTSUPP
+	default:
+		return 0, syscall.EINVAL
+	}
 	switch {
 	case c.a2&timerAbsolute == 0:
-	case c.a1 == clockRealtime || c.a1 == clockRealtimeAlarm:
+	case c.a1 == clockRealtime || c.a1 == clockRealtimeAlarm || c.a1 == clockTAI:
 		wait = time.Until(time.Unix(ts.Sec, ts.Nsec))
 	default:
 		wait -= monotonic()

@@ -4,6 +4,9 @@ import (
 	"pith/kernel/fs"
 )
 
+// firstMount is the number of the root's mount; the others follow.
+const firstMount = 1
+
 // access is a mounted file system's first option.
 func access(m fs.Mount) string {
 	if m.ReadOnly() {
@@ -26,9 +29,9 @@ func procMounts() []byte {
 // procMountInfo is /proc/self/mountinfo (proc(5)).
 func procMountInfo() []byte {
 	var p prose
-	p.add("1 0 0:23 / / rw - tmpfs pith rw\n")
+	p.number(firstMount).add(" 0 0:23 / / rw - tmpfs pith rw\n")
 	for i, m := range tree.Mounts() {
-		p.number(uint64(i + 2)).add(" 1 0:").number(m.Device).add(" / ").add(escaped(m.Path)).add(" ").add(access(m))
+		p.number(uint64(i) + firstMount + 1).add(" 1 0:").number(m.Device).add(" / ").add(escaped(m.Path)).add(" ").add(access(m))
 		p.add(" - ").add(m.Type()).add(" ").add(escaped(m.Source())).add(" ").add(access(m)).add("\n")
 	}
 	return p

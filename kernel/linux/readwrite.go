@@ -126,12 +126,9 @@ func fsync(fd uintptr, dataOnly bool) (uintptr, Errno) {
 
 // syncable returns the node of a descriptor that can be made durable.
 func syncable(fd uintptr) (*fs.Node, Errno) {
-	f, errno := open(fd)
+	f, errno := usable(fd)
 	if errno != 0 {
 		return nil, errno
-	}
-	if f.flags.Load()&oPath != 0 {
-		return nil, syscall.EBADF
 	}
 	p, ok := f.object.(placed)
 	if !ok || p.place().Format() == syscall.S_IFCHR {
@@ -141,7 +138,7 @@ func syncable(fd uintptr) (*fs.Node, Errno) {
 }
 
 func sysSyncfs(c call) (uintptr, Errno) {
-	f, errno := open(c.a1)
+	f, errno := usable(c.a1)
 	if errno != 0 {
 		return 0, errno
 	}
@@ -151,17 +148,21 @@ func sysSyncfs(c call) (uintptr, Errno) {
 	return 0, 0
 }
 
-// sysSync has no way to tell of an error, as sync(2).
 func sysSync(call) (uintptr, Errno) {
+	Sync()
+	return 0, 0
+}
+
+// Sync is sync(2), which has no way to tell of an error.
+func Sync() {
 	if errno := tree.Sync(); errno != 0 {
 		complain("sync: " + errno.Error())
 	}
-	return 0, 0
 }
 
 func sysFadvise64(c call) (uintptr, Errno) {
 	const last = 5 // POSIX_FADV_NOREUSE
-	f, errno := open(c.a1)
+	f, errno := usable(c.a1)
 	if errno != 0 {
 		return 0, errno
 	}

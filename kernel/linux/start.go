@@ -55,6 +55,7 @@ type Config struct {
 	Executable []fs.Piece
 	CPUs       int
 	Space      Space
+	Signals    Signals
 	// Memory returns the machine's memory and what of it is free, in bytes.
 	Memory func() (total, free uint64)
 	// Mapped tells whether the program may read, or write, that memory; nil is

@@ -83,7 +83,8 @@ type statx struct {
 	ino, size, blocks, attributesMask        uint64
 	atime, btime, ctime, mtime               statxTime
 	rdevMajor, rdevMinor, devMajor, devMinor uint32
-	_                                        [14]uint64
+	mountID                                  uint64
+	_                                        [13]uint64
 }
 
 type statxTime struct {
@@ -93,8 +94,11 @@ type statxTime struct {
 }
 
 const (
-	statxBasic = 0x7ff // STATX_BASIC_STATS
-	statxBorn  = 0x800 // STATX_BTIME
+	statxBasic = 0x7ff  // STATX_BASIC_STATS
+	statxBorn  = 0x800  // STATX_BTIME
+	statxMount = 0x1000 // STATX_MNT_ID
+
+	statxMountRoot = 0x2000 // STATX_ATTR_MOUNT_ROOT
 )
 
 func sysStatx(c call) (uintptr, Errno) {
@@ -114,11 +118,40 @@ func sysStatx(c call) (uintptr, Errno) {
 		mtime:     statxTime{sec: st.Mtim.Sec, nsec: uint32(st.Mtim.Nsec)},
 		rdevMajor: uint32(st.Rdev >> 8), rdevMinor: uint32(st.Rdev & 0xff), devMinor: uint32(st.Dev),
 	}
+	x.mountID, x.attributesMask = mountID(st.Dev), statxMountRoot
+	x.mask |= statxMount
+	if isMountRoot(&st) {
+		x.attributes |= statxMountRoot
+	}
 	if !born.IsZero() {
 		x.mask |= statxBorn
 		x.btime = statxTime{sec: born.Unix(), nsec: uint32(born.Nanosecond())}
 	}
 	return 0, put(c.address(c.a5), &x)
+}
+
+// mountID returns the number in /proc/self/mountinfo of what a device number
+// belongs to.
+func mountID(device uint64) uint64 {
+	for i, m := range tree.Mounts() {
+		if m.Device == device {
+			return uint64(i) + firstMount + 1
+		}
+	}
+	return firstMount
+}
+
+// isMountRoot reports whether what was found is the root of a mounted file system.
+func isMountRoot(st *syscall.Stat_t) bool {
+	if st.Mode&syscall.S_IFMT != syscall.S_IFDIR {
+		return false
+	}
+	for _, m := range tree.Mounts() {
+		if m.Device == st.Dev {
+			return m.Root().Inode() == st.Ino
+		}
+	}
+	return st.Ino == tree.Root().Inode()
 }
 
 func sysStatfs(c call) (uintptr, Errno) {

@@ -8,27 +8,20 @@ const tableSize = 480
 // lower is the calls that belong to the lower half and are done there with
 // the program's own arguments.
 var lower = set{
-	syscall.SYS_BRK: true, syscall.SYS_MPROTECT: true,
+	syscall.SYS_MPROTECT:     true,
 	syscall.SYS_RT_SIGACTION: true, syscall.SYS_RT_SIGPROCMASK: true, syscall.SYS_RT_SIGRETURN: true, syscall.SYS_RT_SIGPENDING: true,
-	syscall.SYS_RT_SIGQUEUEINFO: true, syscall.SYS_RT_TGSIGQUEUEINFO: true, syscall.SYS_SIGALTSTACK: true,
-	syscall.SYS_KILL: true, syscall.SYS_TKILL: true, syscall.SYS_TGKILL: true,
+	syscall.SYS_SIGALTSTACK: true, syscall.SYS_KILL: true, syscall.SYS_TKILL: true, syscall.SYS_TGKILL: true,
 	syscall.SYS_GETPID: true, syscall.SYS_GETTID: true,
-	syscall.SYS_GETITIMER: true, syscall.SYS_SETITIMER: true, syscall.SYS_ALARM: true,
-	syscall.SYS_TIMER_CREATE: true, syscall.SYS_TIMER_SETTIME: true, syscall.SYS_TIMER_GETTIME: true, syscall.SYS_TIMER_GETOVERRUN: true,
-	syscall.SYS_TIMER_DELETE:  true,
-	syscall.SYS_CLOCK_GETTIME: true, syscall.SYS_CLOCK_GETRES: true, syscall.SYS_CLOCK_SETTIME: true, syscall.SYS_GETTIMEOFDAY: true,
-	syscall.SYS_SETTIMEOFDAY: true, syscall.SYS_TIME: true,
+	syscall.SYS_GETITIMER: true, syscall.SYS_SETITIMER: true,
+	syscall.SYS_CLOCK_GETTIME: true, syscall.SYS_CLOCK_GETRES: true, syscall.SYS_GETTIMEOFDAY: true, syscall.SYS_TIME: true,
 	syscall.SYS_SCHED_YIELD: true, syscall.SYS_SCHED_GETAFFINITY: true, syscall.SYS_SCHED_SETAFFINITY: true, sysNumGetcpu: true,
-	syscall.SYS_SCHED_GETPARAM: true, syscall.SYS_SCHED_SETPARAM: true, syscall.SYS_SCHED_GETSCHEDULER: true,
-	syscall.SYS_SCHED_SETSCHEDULER: true, syscall.SYS_SCHED_GET_PRIORITY_MAX: true, syscall.SYS_SCHED_GET_PRIORITY_MIN: true,
-	syscall.SYS_ARCH_PRCTL: true, syscall.SYS_GETRUSAGE: true,
-	syscall.SYS_SET_TID_ADDRESS: true, syscall.SYS_SET_ROBUST_LIST: true, syscall.SYS_GET_ROBUST_LIST: true, sysNumRseq: true, sysNumMembarrier: true,
+	syscall.SYS_ARCH_PRCTL: true, syscall.SYS_GETRUSAGE: true, syscall.SYS_SET_TID_ADDRESS: true, sysNumMembarrier: true,
 	syscall.SYS_EXIT: true, syscall.SYS_EXIT_GROUP: true,
 }
 
 // lowerBlocking is those that may block the thread.
 var lowerBlocking = set{
-	syscall.SYS_FUTEX: true, syscall.SYS_RT_SIGTIMEDWAIT: true, syscall.SYS_RT_SIGSUSPEND: true,
+	syscall.SYS_FUTEX: true, syscall.SYS_RT_SIGTIMEDWAIT: true,
 }
 
 // table is the handlers of all other calls.
@@ -124,7 +117,7 @@ var table = [tableSize]handler{
 	syscall.SYS_GETPGID: itself, syscall.SYS_GETSID: itself, syscall.SYS_GETPGRP: sysGetpgrp,
 	syscall.SYS_PRCTL:  sysPrctl,
 	syscall.SYS_SETSID: sysSetsid, syscall.SYS_SETPGID: denied,
-	syscall.SYS_GETPRIORITY: sysGetpriority, syscall.SYS_SETPRIORITY: zero,
+	syscall.SYS_GETPRIORITY: sysGetpriority, syscall.SYS_SETPRIORITY: sysSetpriority,
 	syscall.SYS_WAIT4: sysNoChild, syscall.SYS_WAITID: sysNoChild,
 	sysNumGetrandom:   sysGetrandom,
 	syscall.SYS_UNAME: sysUname, syscall.SYS_SETHOSTNAME: sysSethostname, syscall.SYS_SETDOMAINNAME: sysSetdomainname,
@@ -133,13 +126,15 @@ var table = [tableSize]handler{
 	syscall.SYS_NANOSLEEP: sysNanosleep, syscall.SYS_CLOCK_NANOSLEEP: sysClockNanosleep,
 	syscall.SYS_PAUSE: sysPause, syscall.SYS_REBOOT: sysReboot,
 
-	// Not there on purpose: missing.go
-	syscall.SYS_FORK: noFork, syscall.SYS_VFORK: noFork, syscall.SYS_CLONE: noFork, sysNumClone3: noFork,
-	syscall.SYS_EXECVE: sysExecve, sysNumPidfdOpen: absent, sysNumPidfdSend: absent,
-	syscall.SYS_PTRACE: noDebugger,
-	syscall.SYS_MOUNT:  noMount, syscall.SYS_UMOUNT2: noMount, syscall.SYS_PIVOT_ROOT: noMount, syscall.SYS_CHROOT: noMount,
-	syscall.SYS_UNSHARE: noMount, sysNumSetns: noMount,
-	syscall.SYS_SWAPON: denied, syscall.SYS_SWAPOFF: denied, syscall.SYS_INIT_MODULE: denied,
-	syscall.SYS_DELETE_MODULE: denied, syscall.SYS_IOPL: denied, syscall.SYS_IOPERM: denied, syscall.SYS_ACCT: denied,
-	syscall.SYS_ADJTIMEX: denied, syscall.SYS_SYSLOG: denied,
+	syscall.SYS_EXECVE: sysExecve,
+
+	// Signals, processes and scheduling: signalfd.go, pidfd.go, scheduling.go
+	syscall.SYS_SIGNALFD: sysSignalfd, syscall.SYS_SIGNALFD4: sysSignalfd4,
+	sysNumPidfdOpen: sysPidfdOpen, sysNumPidfdSend: sysPidfdSendSignal, sysNumPidfdGetfd: sysPidfdGetfd,
+	syscall.SYS_SCHED_GETPARAM: sysSchedGetparam, syscall.SYS_SCHED_SETPARAM: sysSchedSetparam,
+	syscall.SYS_SCHED_GETSCHEDULER: zero, syscall.SYS_SCHED_SETSCHEDULER: sysSchedSetscheduler,
+	syscall.SYS_SCHED_GET_PRIORITY_MAX: sysSchedPriorityMax, syscall.SYS_SCHED_GET_PRIORITY_MIN: sysSchedPriorityMin,
+	syscall.SYS_SCHED_RR_GET_INTERVAL: sysSchedInterval,
+	syscall.SYS_ADJTIMEX:              sysAdjtimex, sysNumClockAdjtime: sysClockAdjtime,
+	syscall.SYS_IOPRIO_GET: sysIoprioGet, syscall.SYS_PERSONALITY: sysPersonality,
 }

@@ -24,11 +24,17 @@ type timerfd struct {
 
 // Clocks of clock_gettime(2).
 const (
-	clockRealtime      = 0
-	clockMonotonic     = 1
-	clockBoottime      = 7
-	clockRealtimeAlarm = 8
-	clockBoottimeAlarm = 9
+	clockRealtime        = 0
+	clockMonotonic       = 1
+	clockProcessTime     = 2
+	clockThreadTime      = 3
+	clockMonotonicRaw    = 4
+	clockRealtimeCoarse  = 5
+	clockMonotonicCoarse = 6
+	clockBoottime        = 7
+	clockRealtimeAlarm   = 8
+	clockBoottimeAlarm   = 9
+	clockTAI             = 11 // nobody has told of leap seconds: the same as clockRealtime
 
 	timerAbsolute = 1 // TFD_TIMER_ABSTIME, TIMER_ABSTIME
 )

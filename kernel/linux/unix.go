@@ -66,6 +66,9 @@ func sysSocketpair(c call) (uintptr, Errno) {
 		return 0, syscall.EFAULT
 	}
 	typ, flags := int(int32(c.a2))&sockTypeMask, c.a2&sockFlags
+	if c.a2&^(sockTypeMask|sockFlags) != 0 {
+		return 0, syscall.EINVAL
+	}
 	f, errno := newUnix(typ, int(int32(c.a3)), flags)
 	if errno != 0 {
 		return 0, errno

@@ -2,8 +2,11 @@ package linux
 
 import "syscall"
 
-// soReusePort is SO_REUSEPORT, which package syscall lacks on x86-64.
-const soReusePort = 15
+// Options that package syscall lacks.
+const (
+	soReusePort = 15
+	soPeerPidfd = 77
+)
 
 // unixOption returns the initial value of an option that is kept and given
 // back, without further effect: a socket in this machine has no use for it.
@@ -64,6 +67,15 @@ func (u *unix) option(level, name int, value []byte) (int, Errno) {
 		return number(value, int(errno))
 	case syscall.SO_PEERCRED:
 		return u.credentials(value)
+	case soPeerPidfd:
+		if u.peer == nil {
+			return 0, syscall.ENODATA
+		}
+		fd, errno := newPidfd(0)
+		if errno != 0 {
+			return 0, errno
+		}
+		return number(value, int(fd))
 	case syscall.SO_LINGER:
 		return copy(value, make([]byte, 8)), 0
 	}
@@ -143,9 +155,26 @@ func (m *message) takeRights() (rights []*file, errno Errno) {
 				rights = append(rights, f)
 			}
 		}
+		if load32(rest[8:]) == syscall.SOL_SOCKET && load32(rest[12:]) == syscall.SCM_CREDENTIALS {
+			if errno := checkCredentials(data); errno != 0 {
+				dropFiles(rights)
+				return nil, errno
+			}
+		}
 		rest = rest[min(uint64(len(rest)), (size+7)&^7):]
 	}
 	return rights, 0
+}
+
+// checkCredentials refuses a struct ucred of a process that there is not.
+func checkCredentials(cred []byte) Errno {
+	switch {
+	case len(cred) != syscall.SizeofUcred:
+		return syscall.EINVAL
+	case uintptr(load32(cred)) != processID():
+		return syscall.ESRCH
+	}
+	return 0
 }
 
 // installRights gives the open files that came along descriptors, as many as

@@ -86,6 +86,9 @@ func (u *unix) takeStream(m *message) int {
 		k := copy(m.data[n:], p.data)
 		n += k
 		if m.flags&msgPeek != 0 {
+			if m.peekRights(p); len(m.rights) > 0 {
+				break
+			}
 			i++
 			continue
 		}
@@ -120,13 +123,24 @@ func (u *unix) takePacket(m *message) int {
 	case p.from != "": // a sender without a name has no address
 		m.name = encodeUnix(&m.room, p.from)
 	}
-	if m.flags&msgPeek == 0 {
+	if m.flags&msgPeek != 0 {
+		m.peekRights(&p)
+	} else {
 		m.rights = p.rights
 		u.queued -= len(p.data)
 		u.queue[0] = packet{}
 		u.queue = u.queue[1:]
 	}
 	return n
+}
+
+// peekRights gives the reader the open files that travel with a packet, which
+// keeps them.
+func (m *message) peekRights(p *packet) {
+	for _, f := range p.rights {
+		f.refs.Add(1)
+		m.rights = append(m.rights, f)
+	}
 }
 
 func (u *unix) send(m *message) (int, Errno) {

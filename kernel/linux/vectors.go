@@ -22,6 +22,17 @@ func (v *vectors) free() {
 	vectorsPool.Put(v)
 }
 
+// vectors reads the array that the second and third arguments tell of. The
+// caller frees it.
+func (c call) vectors() (*vectors, Errno) {
+	v := newVectors()
+	if errno := v.load(c.address(c.a2), c.a3); errno != 0 {
+		v.free()
+		return nil, errno
+	}
+	return v, 0
+}
+
 // vector is one piece of user memory.
 type vector struct {
 	base address
@@ -140,11 +151,11 @@ func sysReadv(c call) (uintptr, Errno) {
 	if errno != 0 {
 		return 0, errno
 	}
-	v := newVectors()
-	defer v.free()
-	if errno := v.load(c.address(c.a2), c.a3); errno != 0 {
+	v, errno := c.vectors()
+	if errno != 0 {
 		return 0, errno
 	}
+	defer v.free()
 	p, b := v.output(maxTransfer)
 	n, errno := f.doRead(p)
 	v.deliver(b, n)
@@ -156,11 +167,11 @@ func sysWritev(c call) (uintptr, Errno) {
 	if errno != 0 {
 		return 0, errno
 	}
-	v := newVectors()
-	defer v.free()
-	if errno := v.load(c.address(c.a2), c.a3); errno != 0 {
+	v, errno := c.vectors()
+	if errno != 0 {
 		return 0, errno
 	}
+	defer v.free()
 	return v.write(f.doWrite)
 }
 
@@ -189,11 +200,11 @@ func sysPreadv(c call) (uintptr, Errno) {
 	if errno != 0 {
 		return 0, errno
 	}
-	v := newVectors()
-	defer v.free()
-	if errno := v.load(c.address(c.a2), c.a3); errno != 0 {
+	v, errno := c.vectors()
+	if errno != 0 {
 		return 0, errno
 	}
+	defer v.free()
 	p, b := v.output(maxTransfer)
 	n, errno := o.readAt(p, int64(c.a4))
 	v.deliver(b, n)
@@ -205,11 +216,11 @@ func sysPwritev(c call) (uintptr, Errno) {
 	if errno != 0 {
 		return 0, errno
 	}
-	v := newVectors()
-	defer v.free()
-	if errno := v.load(c.address(c.a2), c.a3); errno != 0 {
+	v, errno := c.vectors()
+	if errno != 0 {
 		return 0, errno
 	}
+	defer v.free()
 	off := int64(c.a4)
 	return v.write(func(p []byte) (int, Errno) {
 		n, errno := o.writeAt(p, off)
@@ -227,19 +238,36 @@ const (
 	rwfAppend
 )
 
+// rwfKnown is the flags that are known.
+const rwfKnown = rwfHighPriority | rwfDataSync | rwfSync | rwfNoWait | rwfAppend
+
+// flags2 checks the flags of preadv2 and pwritev2: files of the tree can't promise
+// not to wait.
+func (c call) flags2() Errno {
+	if c.a6&^rwfKnown != 0 {
+		return syscall.EOPNOTSUPP
+	}
+	if f, errno := open(c.a1); errno != 0 {
+		return errno
+	} else if _, ok := f.object.(*regular); ok && c.a6&rwfNoWait != 0 {
+		return syscall.EOPNOTSUPP
+	}
+	return 0
+}
+
 func sysPreadv2(c call) (uintptr, Errno) {
-	switch {
-	case c.a6&^(rwfHighPriority|rwfNoWait) != 0:
-		return 0, syscall.EOPNOTSUPP
-	case int64(c.a4) == -1:
+	if errno := c.flags2(); errno != 0 {
+		return 0, errno
+	}
+	if int64(c.a4) == -1 {
 		return sysReadv(c)
 	}
 	return sysPreadv(c)
 }
 
 func sysPwritev2(c call) (uintptr, Errno) {
-	if c.a6&^(rwfHighPriority|rwfDataSync|rwfSync|rwfNoWait|rwfAppend) != 0 {
-		return 0, syscall.EOPNOTSUPP
+	if errno := c.flags2(); errno != 0 {
+		return 0, errno
 	}
 	n, errno := c.pwritev2()
 	if errno == 0 && c.a6&(rwfDataSync|rwfSync) != 0 {
@@ -268,11 +296,11 @@ func (c call) appendv(r *regular) (uintptr, Errno) {
 	if !r.mayWrite() {
 		return 0, syscall.EBADF
 	}
-	v := newVectors()
-	defer v.free()
-	if errno := v.load(c.address(c.a2), c.a3); errno != 0 {
+	v, errno := c.vectors()
+	if errno != 0 {
 		return 0, errno
 	}
+	defer v.free()
 	return v.write(func(p []byte) (int, Errno) {
 		n, _, errno := r.node.WriteAt(p, 0, true)
 		return n, errno

@@ -27,6 +27,11 @@ const (
 	privateAlias    // show memory at another address: address, size, protection, flags, source
 	privateSource   // what memory is shown first: address, size
 	privateAliased  // whether memory is shown: start, end
+	privateSignals  // a descriptor that tells of each signal that is sent
+	privateTake     // take a pending signal: mask, 1 to only look
+	privateSync     // a descriptor that tells of sync by the instruction
+	privateAsked    // how often it was asked for
+	privateSynced   // how many of these are done
 	privateLimit    // what of memory may be shown: start, end, limit
 )
 
@@ -88,6 +93,16 @@ func private(nr uint64, a, b, c, d, e uintptr) uint64 {
 			return 1
 		}
 		return 0
+	case privateSignals:
+		return watchSignals()
+	case privateTake:
+		return takeSignal(uint64(a), b)
+	case privateSync:
+		return watchSync()
+	case privateAsked:
+		return syncAsked()
+	case privateSynced:
+		return synced(uint64(a))
 	case privateLimit:
 		return result(mm.Memory.SetLimit(a, b, c))
 	}

@@ -123,16 +123,24 @@ func dispatch(f *cpu.Frame) {
 		f.AX = 0 // user, group and parent: there is one user, and nobody above
 	case 118, 120:
 		f.AX = identities(a, b, c)
+	case 127:
+		f.AX = sigpending(a, b)
+	case 128:
+		f.AX = sigtimedwait(a, b, c, d)
 	case 131:
 		f.AX = sigaltstack(a, b)
 	case 157:
 		f.AX = fail(eINVAL) // prctl: the runtime does without names
+	case 162:
+		f.AX = syncAll()
 	case 158:
 		f.AX = archPrctl(f, a, b)
+	case 200:
+		f.AX = tgkill(int32(a), int(b))
 	case 202:
 		f.AX = futex(a, b, c, d, e, uintptr(f.R9))
 	case 203:
-		f.AX = 0 // sched_setaffinity: taken as a hint
+		f.AX = setAffinity(b, c)
 	case 204:
 		f.AX = affinity(b, c)
 	case 218:
@@ -159,8 +167,12 @@ func dispatch(f *cpu.Frame) {
 		f.AX = poll.EpollFD
 	case 293:
 		f.AX = makePipe(a, b)
+	case 309:
+		f.AX = getcpu(a, b)
 	case 318:
 		f.AX = getrandom(a, b)
+	case 324:
+		f.AX = membarrier(a, b)
 	default:
 		f.AX = fail(eNOSYS)
 	}
@@ -425,11 +437,17 @@ func mincore(addr, size, vector uintptr) uint64 {
 	return 0
 }
 
-// Flags of clone(2) that a thread of Go's has.
-const cloneThread = 0x10000
+// Flags of clone(2).
+const (
+	clonePidfd  = 0x1000
+	cloneThread = 0x10000 // a thread of Go's has it
+)
 
 func clone(f *cpu.Frame, flags, stack, parentTID uintptr) uint64 {
 	const parentSetTID = 0x100000
+	if flags&clonePidfd != 0 {
+		return fail(eNOSYS) // package os asks whether it can be done: nothing to tell of
+	}
 	if flags&cloneThread == 0 {
 		return noProcess()
 	}

@@ -1,7 +1,9 @@
 package rt
 
 import (
+	"pith/kernel/clock"
 	"pith/kernel/cpu"
+	"pith/kernel/poll"
 	"pith/kernel/sched"
 	"pith/kernel/trap"
 )
@@ -34,14 +36,13 @@ func sigaction(sig int, new, old uintptr) uint64 {
 
 func sigprocmask(how int, new, old uintptr) uint64 {
 	const block, unblock, set = 0, 1, 2
-	const unblockable = 1<<(trap.SIGKILL-1) | 1<<(19-1)
 	if new != 0 && !mayRead(new, 8) || old != 0 && !mayWrite(old, 8) {
 		return fail(eFAULT)
 	}
 	t := sched.Current()
 	before := t.Blocked
 	if new != 0 {
-		mask := cpu.Load64(new) &^ unblockable
+		mask := cpu.Load64(new) &^ trap.Unblockable
 		switch how {
 		case block:
 			t.Blocked |= mask
@@ -57,6 +58,107 @@ func sigprocmask(how int, new, old uintptr) uint64 {
 		cpu.Store64(old, before)
 	}
 	return 0
+}
+
+// sigpending is rt_sigpending(2).
+func sigpending(addr, size uintptr) uint64 {
+	switch {
+	case size > 8:
+		return fail(eINVAL)
+	case !mayWrite(addr, size):
+		return fail(eFAULT)
+	}
+	t := sched.Current()
+	pending := t.Pending & t.Blocked
+	for i := uintptr(0); i < size; i++ {
+		cpu.Store8(addr+i, byte(pending>>(8*i)))
+	}
+	return 0
+}
+
+// sigtimedwait is rt_sigtimedwait(2): it takes one of the signals in a set, which
+// the thread should have blocked.
+func sigtimedwait(set, info, timeout, size uintptr) uint64 {
+	switch {
+	case size != 8:
+		return fail(eINVAL)
+	case !mayRead(set, 8) || info != 0 && !mayWrite(info, siginfoSize):
+		return fail(eFAULT)
+	}
+	deadline := int64(0)
+	if timeout != 0 {
+		ns, errno := timespec(timeout)
+		if errno != 0 {
+			return fail(errno)
+		}
+		deadline = addTime(clock.Now(), ns)
+	}
+	wanted := cpu.Load64(set) &^ trap.Unblockable
+	s, t := &sched.Threads, sched.Current()
+	s.Lock()
+	sig, code := trap.Take(t, wanted)
+	if sig == 0 {
+		blocked := t.Blocked
+		t.Blocked &^= wanted // so that one of them ends the wait
+		outcome := s.Wait(sleepKey, 1, deadline)
+		t.Blocked = blocked
+		if sig, code = trap.Take(t, wanted); sig == 0 {
+			s.Unlock()
+			if outcome == sched.TimedOut {
+				return fail(eAGAIN)
+			}
+			return fail(eINTR)
+		}
+	}
+	s.Unlock()
+	if info != 0 {
+		cpu.Zero(info, siginfoSize)
+		cpu.Store32(info, uint32(sig))
+		cpu.Store32(info+8, uint32(code))
+		cpu.Store32(info+16, 1) // its sender: process 1, user 0
+	}
+	return uint64(sig)
+}
+
+const siginfoSize = 128
+
+// signals is the descriptor that tells the upper half of each signal that was
+// sent, for signalfd; 0 before anybody asked.
+var signals uint32
+
+// watchSignals sets that descriptor up.
+func watchSignals() uint64 {
+	if signals == 0 {
+		_, fd, ok := trap.NewDevice(0, 0)
+		if !ok {
+			return fail(eNFILE)
+		}
+		signals = fd
+	}
+	return uint64(signals)
+}
+
+// tellOfSignal is called without locks.
+func tellOfSignal() {
+	if signals != 0 {
+		poll.Runtime.Interrupt(signals)
+	}
+}
+
+// takeSignal takes one of the signals in a set that the running thread has
+// pending, or only looks at it if look is 1. The answer is the signal, its code
+// above it; 0 is none.
+func takeSignal(wanted uint64, look uintptr) uint64 {
+	s, t := &sched.Threads, sched.Current()
+	wanted &^= trap.Unblockable
+	s.Lock()
+	pending := t.Pending
+	sig, code := trap.Take(t, wanted)
+	if look == 1 {
+		t.Pending = pending
+	}
+	s.Unlock()
+	return uint64(sig) | uint64(uint32(code))<<32
 }
 
 func sigaltstack(new, old uintptr) uint64 {
@@ -92,6 +194,7 @@ func kill(pid, sig int) uint64 {
 	s.Lock()
 	trap.RaiseAny(sig, trap.CodeUser)
 	s.Unlock()
+	tellOfSignal()
 	return 0
 }
 
@@ -115,6 +218,7 @@ func tgkill(tid int32, sig int) uint64 {
 	if !found {
 		return fail(eSRCH)
 	}
+	tellOfSignal()
 	return 0
 }
 

@@ -119,6 +119,50 @@ func (i *Interrupt) Wait() {
 	pollWait(i.ctx, 'r') // takes the latched event, if there is one
 }
 
+// PendingSignals is the signals that wait for threads that block them.
+type PendingSignals struct{}
+
+// Watch calls tell, on a goroutine, after signals were sent to the program. Once.
+// false means that there is no room for it.
+func (PendingSignals) Watch(tell func()) bool { return onEvent(privateSignals, tell) }
+
+// onEvent calls f whenever the descriptor that a call sets up tells of something.
+func onEvent(call uintptr, f func()) bool {
+	fd, _, errno := syscall6(call, 0, 0, 0, 0, 0, 0)
+	if errno != 0 {
+		return false
+	}
+	i := &Interrupt{fd: uint32(fd)}
+	go func() {
+		for {
+			i.Wait()
+			f()
+		}
+	}()
+	return true
+}
+
+// Take takes one of the signals in mask that the running thread has pending, or
+// only looks at it. sig is 0 if there is none.
+func (PendingSignals) Take(mask uint64, look bool) (sig int, code int32) {
+	just := uintptr(0)
+	if look {
+		just = 1
+	}
+	r, _, _ := syscall6(privateTake, uintptr(mask), just, 0, 0, 0, 0)
+	return int(uint32(r)), int32(r >> 32)
+}
+
+// OnSync has f called for each sync(2) that a program makes by the SYSCALL
+// instruction. Once.
+func OnSync(f func()) bool {
+	return onEvent(privateSync, func() {
+		n, _, _ := syscall6(privateAsked, 0, 0, 0, 0, 0, 0)
+		f()
+		syscall6(privateSynced, n, 0, 0, 0, 0, 0)
+	})
+}
+
 // Signal sends a signal to the program.
 func Signal(sig int) { syscall6(privateSignal, uintptr(sig), 0, 0, 0, 0, 0) }
 

@@ -23,7 +23,11 @@ const (
 	SIGURG   = 23
 	SIGPROF  = 27
 	SIGWINCH = 28
+	sigStop  = 19
 	lastSig  = 64
+
+	// Unblockable is the mask of the signals that no thread can block.
+	Unblockable = 1<<(SIGKILL-1) | 1<<(sigStop-1)
 )
 
 // Values of si_code (sigaction(2)).
@@ -97,6 +101,18 @@ func RaiseAny(sig int, code int32) {
 	if chosen != nil {
 		Raise(chosen, sig, code)
 	}
+}
+
+// Take takes one of the signals in a mask that a thread has pending; 0 is none.
+// The caller holds the scheduler's lock.
+func Take(t *sched.Thread, mask uint64) (sig int, code int32) {
+	for sig := 1; sig <= lastSig; sig++ {
+		if t.Pending&mask&bit(sig) != 0 {
+			t.Pending &^= bit(sig)
+			return sig, t.Code[sig]
+		}
+	}
+	return 0, 0
 }
 
 // deliver starts the handler of a pending signal, one at a time: the next
@@ -272,7 +288,7 @@ func Return(f *cpu.Frame) bool {
 	f.DX, f.AX, f.CX, f.SP, f.IP = at(12), at(13), at(14), at(15), at(16)
 	f.Flags = at(17)&0xcd5 | 2 | cpu.FlagInterrupt
 	t := sched.Current()
-	t.Blocked = cpu.Load64(uc+ucMask) &^ (bit(SIGKILL) | bit(19))
+	t.Blocked = cpu.Load64(uc+ucMask) &^ Unblockable
 	area := uintptr(cpu.Load64(uc + ucFPState))
 	if !mm.Memory.Mapped(area, cpu.FPUSize, mm.Read) || area&63 != 0 {
 		return false

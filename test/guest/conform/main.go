@@ -28,6 +28,7 @@ var groups = []struct {
 	{"unix", unixSockets}, {"inet", inetSockets}, {"net", goNet}, {"process", processes}, {"memory", badMemory},
 	{"xattr", xattrs}, {"devices", devices}, {"dump", dumps},
 	{"sharing", sharedMappings}, {"anonymous", anonymousMemory},
+	{"signals", signals}, {"pidfd", pidfds}, {"epoll", epolls}, {"timers", timers}, {"calls", machineCalls}, {"files", files2}, {"passing", passing},
 }
 
 func main() {
