@@ -15,6 +15,7 @@ import (
 	"pith/abi"
 	"pith/kernel/boot"
 	"pith/kernel/clock"
+	"pith/kernel/cpu"
 	"pith/kernel/fs"
 	"pith/kernel/linux"
 	"pith/kernel/rt"
@@ -82,6 +83,9 @@ func (m *machine) startLinux() {
 		Space:      rt.Space{},
 		Signals:    rt.PendingSignals{},
 		CPUs:       sched.Threads.CPUs(),
+		CPUID:      cpu.CPUID,
+		Frequency:  clock.Frequency,
+		Traffic:    m.traffic,
 		Memory:     rt.Memory,
 		Mapped:     rt.Mapped,
 		Random:     m.entropy.fill,
@@ -89,6 +93,5 @@ func (m *machine) startLinux() {
 		TakeLate:   rt.TakeLate,
 
 		Listening: announce,
-		Traffic:   m.traffic,
 	})
 }

@@ -32,6 +32,9 @@ var mustHave = []string{
 	"/proc/self/stat ", "/proc/self/statm ", "/proc/self/status ^VmRSS", "/proc/self/limits ^Max open files", "/proc/self/cgroup ",
 	"/proc/self/mountinfo ", "/proc/stat ^cpu  ", "/proc/meminfo ^MemTotal", "/proc/meminfo ^MemAvailable", "/proc/cpuinfo ^processor",
 	"/proc/loadavg ", "/proc/uptime ", "/proc/self/net/dev ", "/proc/net/route ", "/proc/sys/net/core/somaxconn ",
+	"/proc/net/tcp ", "/proc/net/udp6 ", "/proc/net/snmp ^Tcp", "/proc/net/sockstat ", "/proc/vmstat ", "/proc/diskstats ", "/proc/cpuinfo ^vendor_id", "/proc/cpuinfo ^flags",
+	"/proc/self/status ^VmData", "/proc/self/smaps_rollup ", "/proc/sys/net/ipv4/ip_local_port_range ", "/sys/class/net/lo/address ", "/sys/class/net/lo/statistics/rx_bytes ",
+	"/sys/kernel/mm/transparent_hugepage/enabled ", "/etc/os-release ", "/etc/services ", "/etc/protocols ", "/etc/mime.types ",
 	"/sys/devices/system/cpu/online ", "/sys/kernel/mm/transparent_hugepage/hpage_pmd_size ", "/etc/hosts ", "/etc/resolv.conf ", "/etc/passwd ",
 }
 

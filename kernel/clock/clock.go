@@ -49,6 +49,13 @@ func setHz(hz uint64, from string) {
 	source = from
 }
 
+// Frequency is the counter's, in Hz, as well as it is known.
+func Frequency() uint64 {
+	hi, lo := bits.Mul64(1_000_000_000, 1<<32)
+	hz, _ := bits.Div64(hi, lo, mult)
+	return hz
+}
+
 // fromCPUID uses the crystal's ratio (SDM 2, CPUID leaf 15h).
 func fromCPUID() bool {
 	max, _, _, _ := cpu.CPUID(0, 0)

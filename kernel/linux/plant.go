@@ -82,6 +82,10 @@ func plantEtc(add func(string, *fs.Node)) {
 		{"nsswitch.conf", "hosts: files dns\n"},
 		{"passwd", "root:x:0:0:root:/root:/\n"},
 		{"group", "root:x:0:\n"},
+		{"mime.types", mimeTypes},
+		{"os-release", osRelease},
+		{"protocols", protocols},
+		{"services", services},
 	} {
 		add(f.name, tree.NewPacked(0o644, []byte(f.text)))
 	}

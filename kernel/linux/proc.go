@@ -2,6 +2,7 @@ package linux
 
 import (
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -82,13 +83,17 @@ func procStatus() []byte {
 	p.add("Name:\t" + command() + "\nUmask:\t0")
 	p = strconv.AppendUint(p, uint64(process.umask.Load()), 8)
 	p.add("\nState:\tR (running)\n")
-	p.field("Tgid", pid, "").field("Pid", pid, "").field("PPid", 0, "").field("TracerPid", 0, "")
+	p.field("Tgid", pid, "").field("Ngid", 0, "").field("Pid", pid, "").field("PPid", 0, "").field("TracerPid", 0, "")
 	p.add("Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nFDSize:\t256\nGroups:\t0 \n")
-	p.field("VmPeak", kb, " kB").field("VmSize", kb, " kB").field("VmHWM", kb, " kB").field("VmRSS", kb, " kB")
+	p.field("NStgid", pid, "").field("NSpid", pid, "").field("NSpgid", pid, "").field("NSsid", pid, "")
+	p.field("VmPeak", kb, " kB").field("VmSize", kb, " kB").field("VmLck", 0, " kB").field("VmPin", 0, " kB")
+	p.field("VmHWM", kb, " kB").field("VmRSS", kb, " kB").field("VmData", kb, " kB").field("VmSwap", 0, " kB")
 	p.field("Threads", uint64(max(config.CPUs, 1)), "")
 	p.add("SigQ:\t0/0\nCapInh:\t0000000000000000\nCapPrm:\t000001ffffffffff\nCapEff:\t000001ffffffffff\n")
 	p.add("CapBnd:\t000001ffffffffff\nCapAmb:\t0000000000000000\nNoNewPrivs:\t").number(uint64(traits.noNewPrivs.Load()))
-	p.add("\nSeccomp:\t0\nCpus_allowed_list:\t0-").number(uint64(max(config.CPUs, 1) - 1)).add("\n")
+	p.add("\nSeccomp:\t0\nCpus_allowed:\t")
+	p = strconv.AppendUint(p, ^uint64(0)>>(64-max(config.CPUs, 1)), 16)
+	p.add("\nCpus_allowed_list:\t").add(string(sysCPUs())).add("Mems_allowed:\t1\nMems_allowed_list:\t0\n")
 	return p
 }
 
@@ -147,25 +152,57 @@ func procLimits() []byte {
 func procMeminfo() []byte {
 	var p prose
 	total, free := config.Memory()
+	_, inFiles := tree.Usage()
+	files := uint64(inFiles) / 1024
 	for _, l := range []struct {
 		name string
 		kb   uint64
 	}{
 		{"MemTotal", total / 1024}, {"MemFree", free / 1024}, {"MemAvailable", free / 1024},
-		{"Buffers", 0}, {"Cached", 0}, {"SwapTotal", 0}, {"SwapFree", 0},
+		{"Buffers", 0}, {"Cached", files}, {"SwapCached", 0}, {"SwapTotal", 0}, {"SwapFree", 0}, {"Dirty", 0}, {"Writeback", 0},
+		{"Shmem", files}, {"Slab", 0}, {"SReclaimable", 0}, {"SUnreclaim", 0},
+		{"HugePages_Total", 0}, {"HugePages_Free", 0}, {"Hugepagesize", 2048},
 	} {
-		p.add(l.name).add(":        ").number(l.kb).add(" kB\n")
+		p.add(l.name).add(":        ").number(l.kb)
+		if !strings.HasPrefix(l.name, "HugePages_") {
+			p.add(" kB")
+		}
+		p.add("\n")
 	}
 	return p
 }
 
-func procCPUInfo() []byte {
+// procSmapsRollup is /proc/self/smaps_rollup: all memory is private and in use.
+func procSmapsRollup() []byte {
 	var p prose
-	for i := range max(config.CPUs, 1) {
-		p.add("processor\t: ").number(uint64(i)).add("\nmodel name\t: " + machineName + "\n")
-		p.add("cpu cores\t: ").number(uint64(max(config.CPUs, 1))).add("\n\n")
+	kb := used() / 1024
+	p.add("00400000-7fffffffffff ---p 00000000 00:00 0 [rollup]\n")
+	for _, name := range []string{"Rss", "Pss", "Pss_Dirty", "Private_Dirty", "Referenced", "Anonymous"} {
+		p.add(name).add(":            ").number(kb).add(" kB\n")
+	}
+	for _, name := range []string{"Shared_Clean", "Shared_Dirty", "Private_Clean", "Swap", "SwapPss", "Locked"} {
+		p.add(name).add(":            0 kB\n")
 	}
 	return p
+}
+
+// procVMStat is what of /proc/vmstat is known: memory is never paged out.
+func procVMStat() []byte {
+	var p prose
+	_, free := config.Memory()
+	_, files := tree.Usage()
+	p.add("nr_free_pages ").number(free / pageSize).add("\nnr_shmem ").number(uint64(files) / pageSize)
+	p.add("\npswpin 0\npswpout 0\noom_kill 0\n")
+	return p
+}
+
+func procDomain() []byte {
+	process.mu.RLock()
+	defer process.mu.RUnlock()
+	if process.domain == "" {
+		return []byte("(none)\n")
+	}
+	return []byte(process.domain + "\n")
 }
 
 // procSystemStat is /proc/stat: all CPU time that was used is the program's. Nobody

@@ -7,6 +7,10 @@ import (
 // firstMount is the number of the root's mount; the others follow.
 const firstMount = 1
 
+// cgroupMount is that of /sys/fs/cgroup, which lies in the tree of /sys and is told
+// of so that libraries look there.
+const cgroupMount = 1 << 20
+
 // access is a mounted file system's first option.
 func access(m fs.Mount) string {
 	if m.ReadOnly() {
@@ -34,6 +38,7 @@ func procMountInfo() []byte {
 		p.number(uint64(i) + firstMount + 1).add(" 1 0:").number(m.Device).add(" / ").add(escaped(m.Path)).add(" ").add(access(m))
 		p.add(" - ").add(m.Type()).add(" ").add(escaped(m.Source())).add(" ").add(access(m)).add("\n")
 	}
+	p.number(cgroupMount).add(" 1 0:").number(cgroupMount).add(" / /sys/fs/cgroup ro - cgroup2 cgroup2 ro\n")
 	return p
 }
 

@@ -56,6 +56,10 @@ type Config struct {
 	CPUs       int
 	Space      Space
 	Signals    Signals
+	// CPUID runs that instruction; nil where there is none. Frequency is that of
+	// the processor's counter in Hz; nil if it has none.
+	CPUID     func(leaf, sub uint32) (a, b, c, d uint32)
+	Frequency func() uint64
 	// Memory returns the machine's memory and what of it is free, in bytes.
 	Memory func() (total, free uint64)
 	// Mapped tells whether the program may read, or write, that memory; nil is

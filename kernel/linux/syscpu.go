@@ -31,8 +31,11 @@ func sysOneCPU(t *fs.Tree, n int) *fs.Node {
 		}
 		add("topology", t.NewLazy(0o555, func(add func(string, *fs.Node)) {
 			number := strconv.Itoa(n) + "\n"
+			add("core_cpus_list", still(t, number))
 			add("core_id", still(t, number))
 			add("core_siblings_list", t.NewFile(0o444, sysCPUs))
+			add("die_id", still(t, "0\n"))
+			add("package_cpus_list", t.NewFile(0o444, sysCPUs))
 			add("physical_package_id", still(t, "0\n"))
 			add("thread_siblings_list", still(t, number))
 		}))
