@@ -37,6 +37,10 @@ const (
 	// ControlTime asks for the host's wall clock; the driver answers at once with
 	// a message of the same name.
 	ControlTime = "time"
+	// ControlTerminal is followed by how the program wants its terminal, in decimal:
+	// the input, output and local modes and the control characters VMIN and VTIME of
+	// Linux's struct termios (termios(3)). With nothing behind it: as it was before.
+	ControlTerminal = "terminal"
 	// ControlListen is followed by "tcp" or "udp" and a port in decimal: a
 	// socket of the program's that is not bound to loopback listens there (or
 	// is bound there, for UDP) from now on. It may be repeated.

@@ -64,6 +64,19 @@ func (m *machine) awaitInput() io.Reader {
 	return m.consoleDevice.AwaitPort(abi.InputPort)
 }
 
+// setTerminal asks for the terminal to be set as the program wants it.
+func setTerminal(mode linux.TerminalMode, before bool) {
+	if before {
+		rt.Announce(abi.ControlTerminal)
+		return
+	}
+	line := []byte(abi.ControlTerminal)
+	for _, n := range []uint32{mode.Input, mode.Output, mode.Local, uint32(mode.Min), uint32(mode.Time)} {
+		line = strconv.AppendUint(append(line, ' '), uint64(n), 10)
+	}
+	rt.Announce(string(line))
+}
+
 // listenControl obeys the machine's driver, in a goroutine of its own.
 func (m *machine) listenControl() {
 	if m.consoleDevice == nil {

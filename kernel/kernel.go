@@ -93,5 +93,6 @@ func (m *machine) startLinux() {
 		TakeLate:   rt.TakeLate,
 
 		Listening: announce,
+		Terminal:  setTerminal,
 	})
 }

@@ -67,6 +67,13 @@ type Launch struct {
 // Window is the size of a terminal, in characters.
 type Window struct{ Rows, Columns int }
 
+// TerminalMode is how a program wants its terminal: the input, output and local
+// modes and the control characters VMIN and VTIME of Linux's struct termios.
+type TerminalMode struct {
+	Input, Output, Local uint32
+	Min, Time            uint8
+}
+
 // Terminal is what a Running can be asked for whose program's console may be a
 // terminal.
 type Terminal interface {

@@ -57,6 +57,31 @@ func (m Message) Listen() (protocol string, port uint16, ok bool) {
 	return m.Words[0], uint16(n), err == nil && n > 0
 }
 
+// Terminal is the mode of a terminal message; nil is that of before.
+func (m Message) Terminal() (mode *TerminalMode, ok bool) {
+	switch {
+	case m.Kind != abi.ControlTerminal:
+		return nil, false
+	case len(m.Words) == 0:
+		return nil, true
+	case len(m.Words) != 5:
+		return nil, false
+	}
+	var n [5]uint32
+	for i, w := range m.Words {
+		bits := 32
+		if i >= 3 {
+			bits = 8
+		}
+		v, err := strconv.ParseUint(w, 10, bits)
+		if err != nil {
+			return nil, false
+		}
+		n[i] = uint32(v)
+	}
+	return &TerminalMode{Input: n[0], Output: n[1], Local: n[2], Min: uint8(n[3]), Time: uint8(n[4])}, true
+}
+
 // OutOfMemory is what an out-of-memory message tells, in bytes.
 func (m Message) OutOfMemory() (asked, used, given int64, ok bool) {
 	if m.Kind != abi.ControlOutOfMemory || len(m.Words) != 3 {

@@ -44,6 +44,23 @@ func TestMessages(t *testing.T) {
 			t.Errorf("%q: listen %v, want %v", line, ok, want)
 		}
 	}
+	for line, want := range map[string]TerminalMode{"terminal 1 2 3 4 5": {1, 2, 3, 4, 5}, "terminal 4294967295 0 0 255 0": {Input: 1<<32 - 1, Min: 255}} {
+		m, _ := ParseMessage(line)
+		if mode, ok := m.Terminal(); !ok || mode == nil || *mode != want {
+			t.Errorf("%q: %v %v, want %v", line, mode, ok, want)
+		}
+	}
+	if m, _ := ParseMessage("terminal"); true {
+		if mode, ok := m.Terminal(); !ok || mode != nil {
+			t.Errorf("terminal = %v %v, want that of before", mode, ok)
+		}
+	}
+	for _, line := range []string{"terminal 1", "terminal 1 2 3 4", "terminal 1 2 3 4 5 6", "terminal 1 2 3 256 5", "terminal 4294967296 2 3 4 5", "terminal a b c d e", "window 1 2 3 4 5"} {
+		m, _ := ParseMessage(line)
+		if _, ok := m.Terminal(); ok {
+			t.Errorf("%q is taken", line)
+		}
+	}
 	m, _ := ParseMessage("oom 1 2 3")
 	if asked, used, given, ok := m.OutOfMemory(); !ok || asked != 1 || used != 2 || given != 3 {
 		t.Errorf("oom = %d %d %d %v", asked, used, given, ok)
@@ -81,6 +98,7 @@ func FuzzLineReader(f *testing.F) {
 		for _, m := range whole {
 			m.ExitCode()
 			m.Listen()
+			m.Terminal()
 			m.OutOfMemory()
 			m.Stamp()
 		}

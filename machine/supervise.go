@@ -33,6 +33,9 @@ type Supervisor struct {
 	// Window is the size of the terminal that Input and Output are, zero where
 	// they are none.
 	Window Window
+	// SetTerminal is called with each mode that the program sets its terminal to, nil
+	// for that of before; a nil SetTerminal is nobody.
+	SetTerminal func(*TerminalMode)
 	// Started is called when the machine runs; nil is nobody.
 	Started func()
 	// Ready is called once for each published port that the program listens
@@ -130,13 +133,19 @@ func (t tee) Write(p []byte) (int, error) {
 	return t.log.Write(p)
 }
 
-// notifier turns listen messages into Ready calls, and stamps into lines of
-// the console.
+// notifier turns listen messages into Ready calls, terminal messages into
+// SetTerminal calls, and stamps into lines of the console.
 func (s *Supervisor) notifier(console io.Writer) func(Message) {
 	told := map[pith.Port]bool{}
 	return func(m Message) {
 		if number, name, at, ok := m.Stamp(); ok {
 			fmt.Fprintf(console, "pith: stamp %d %s at %.1f ms\n", number, name, at.Seconds()*1000)
+			return
+		}
+		if mode, ok := m.Terminal(); ok {
+			if s.SetTerminal != nil {
+				s.SetTerminal(mode)
+			}
 			return
 		}
 		protocol, port, ok := m.Listen()

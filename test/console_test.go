@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -92,6 +93,114 @@ func TestTerminal(t *testing.T) {
 	expectLine(t, said, "you said hello")
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestRawTerminal: a program that sets its terminal raw edits lines itself, gets
+// Ctrl-C as a byte, and leaves the terminal of the person as it found it.
+func TestRawTerminal(t *testing.T) {
+	screen, line := pty(t)
+	resize(t, screen, 24, 80)
+	before := modes(t, screen)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, command, "run", "--rm", "-it", guest, "--", "raw")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = line, line, line
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line.Close()
+	said := bufio.NewReader(screen)
+	awaitModes(t, screen, func(m *unix.Termios) bool {
+		return m.Lflag&(unix.ICANON|unix.ECHO|unix.ISIG) == 0 && m.Oflag&unix.OPOST == 0
+	})
+	const left, end, rubOut = "\x1b[D", "\x1b[F", "\x7f"
+	fmt.Fprint(screen, "helo"+left+"l"+end+"x"+rubOut+"\r")
+	expectLine(t, said, `line "hello"`)
+	fmt.Fprint(screen, "\x03"+left+"q")
+	for _, key := range []int{3, 27, '[', 'D', 'q'} {
+		expectLine(t, said, fmt.Sprint("key ", key))
+	}
+	expectLine(t, said, "cooked")
+	awaitModes(t, screen, func(m *unix.Termios) bool { return *m == before })
+	fmt.Fprint(screen, "a wholx"+rubOut+"e line\n")
+	expectLine(t, said, `whole "a whole line\n"`)
+	if err := cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRawTerminalIsLeft: a machine that is killed while its terminal is raw leaves it as
+// it was.
+func TestRawTerminalIsLeft(t *testing.T) {
+	screen, line := pty(t)
+	resize(t, screen, 24, 80)
+	before := modes(t, screen)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, command, "run", "--rm", guest, "--", "raw")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = line, line, line
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer line.Close() // so that the terminal lasts
+	go io.Copy(io.Discard, screen)
+	awaitModes(t, screen, func(m *unix.Termios) bool { return m.Lflag&unix.ICANON == 0 })
+	cmd.Process.Signal(syscall.SIGTERM)
+	cmd.Wait()
+	if now := modes(t, screen); now != before {
+		t.Errorf("the terminal is left in modes %+v, and had %+v", now, before)
+	}
+}
+
+// TestTerminalFlags: -t without a terminal, and -t or -i in the background, are refused;
+// -i=false gives the program an empty input.
+func TestTerminalFlags(t *testing.T) {
+	for flags, want := range map[string]string{
+		"-t": "-t wants a terminal", "-it": "-t wants a terminal", "-dt": "a machine in the background has neither", "-di": "a machine in the background has neither",
+	} {
+		out, err := exec.Command(command, "run", flags, guest).CombinedOutput()
+		var exit *exec.ExitError
+		code := 0
+		if errors.As(err, &exit) {
+			code = exit.ExitCode()
+		}
+		if code != 2 || !strings.Contains(string(out), want) {
+			t.Errorf("pith run %s: exit code %d, %s; want 2 and %q", flags, code, out, want)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, command, "run", "--rm", "-i=false", guest, "--", "cat")
+	cmd.Stdin = strings.NewReader("not for the program")
+	if out, err := cmd.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("%v, the program read %q", err, out)
+	}
+}
+
+// modes is a terminal's settings.
+func modes(t *testing.T, screen *os.File) unix.Termios {
+	t.Helper()
+	m, err := unix.IoctlGetTermios(int(screen.Fd()), unix.TCGETS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return *m
+}
+
+// awaitModes waits until a terminal's settings are right.
+func awaitModes(t *testing.T, screen *os.File, right func(*unix.Termios) bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
+		m := modes(t, screen)
+		if right(&m) {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("the terminal stays in modes %+v", m)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -44,6 +45,7 @@ type runFlags struct {
 	set     *pflag.FlagSet // which of them were given
 	paused  bool           // not a flag: pith debug sets it
 	window  machine.Window // the terminal, zero where there is none
+	input   io.Reader      // the program's; nil is an empty one
 	test    bool           // WHAT is a Go test binary
 }
 
@@ -91,8 +93,8 @@ container (by runc) or linuxvm (a Linux kernel in QEMU).`,
            --net tap:in,addr=10.0.0.1/24,route=10.1.0.0/16@10.0.0.9 router.img`,
 		Args: oneWhat,
 		RunE: func(c *cobra.Command, args []string) error {
-			if !detach {
-				flags.window = a.window()
+			if err := a.takeTerminal(c, &flags, detach); err != nil {
+				return err
 			}
 			flags.test = image.IsTest(args[0])
 			if flags.test && detach {
@@ -108,13 +110,42 @@ container (by runc) or linuxvm (a Linux kernel in QEMU).`,
 			if detach {
 				return a.detach(entry)
 			}
-			return a.foreground(entry, flags.window)
+			return a.foreground(entry, flags)
 		},
 	}
 	flags.add(c.Flags())
 	c.Flags().BoolVarP(&detach, "detach", "d", false, "run in the background and print the machine's name")
+	c.Flags().BoolP("interactive", "i", true, "pass standard input to the program; -i=false gives it an empty one")
+	c.Flags().BoolP("tty", "t", false, "insist that the program has a terminal; it has one by itself where pith has one, but for -t=false")
 	c.SetFlagErrorFunc(ownFlag)
 	return c
+}
+
+// takeTerminal settles what of the terminal and of standard input the program gets,
+// by flags -i and -t as Docker has them; without them it gets what pith has.
+func (a *app) takeTerminal(c *cobra.Command, f *runFlags, detach bool) error {
+	interactive, _ := c.Flags().GetBool("interactive")
+	tty, _ := c.Flags().GetBool("tty")
+	asked := c.Flags().Changed("tty")
+	switch {
+	case detach && (asked && tty || c.Flags().Changed("interactive") && interactive):
+		return pith.Errorf("a machine in the background has neither terminal nor input: leave out -d, or -i and -t")
+	case detach:
+		return nil
+	}
+	if interactive {
+		f.input = os.Stdin
+	}
+	if !asked || tty {
+		f.window = a.window()
+	}
+	switch {
+	case asked && tty && f.window == (machine.Window{}):
+		return pith.Errorf("-t wants a terminal, but standard input and output are not both one: leave out -t")
+	case !interactive:
+		f.window = machine.Window{}
+	}
+	return nil
 }
 
 // ownFlag explains a flag that is probably meant for the program.
@@ -377,7 +408,8 @@ func modeOf(s machine.Spec, l pith.Link) (network.Mode, error) {
 }
 
 // foreground supervises the machine in this process.
-func (a *app) foreground(entry *machine.Entry, window machine.Window) error {
+func (a *app) foreground(entry *machine.Entry, f runFlags) error {
+	window := f.window
 	cards, unplug, err := plug(entry.Spec)
 	if err != nil {
 		entry.Discard()
@@ -396,7 +428,7 @@ func (a *app) foreground(entry *machine.Entry, window machine.Window) error {
 		Cards:   cards,
 		Disks:   disks,
 		Output:  a.out,
-		Input:   os.Stdin,
+		Input:   f.input,
 		Window:  window,
 		Started: unplug,
 		Ready: func(p pith.Port) {
@@ -407,6 +439,9 @@ func (a *app) foreground(entry *machine.Entry, window machine.Window) error {
 	defer stop()
 	if window != (machine.Window{}) {
 		defer a.followWindow(s)()
+		t := &ownTerminal{fd: int(os.Stdin.Fd())}
+		defer t.restore()
+		s.SetTerminal = t.set
 	}
 	exit, err := s.Run()
 	unplug()

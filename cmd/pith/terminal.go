@@ -12,6 +12,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 
 	"pith/machine"
@@ -150,6 +151,53 @@ func terminalEnv() []string {
 		}
 	}
 	return env
+}
+
+// ownTerminal is pith's own, set as the program wants it.
+type ownTerminal struct {
+	fd int
+
+	mu     sync.Mutex
+	before *unix.Termios // as it was; nil before the program changes it
+	closed bool
+}
+
+// set sets the terminal's modes; nil are those of before. Control characters and
+// speed stay the person's own.
+func (t *ownTerminal) set(mode *machine.TerminalMode) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	now, err := unix.IoctlGetTermios(t.fd, unix.TCGETS)
+	if err != nil || t.closed {
+		return
+	}
+	if mode == nil {
+		t.putBack()
+		return
+	}
+	if t.before == nil {
+		copied := *now
+		t.before = &copied
+	}
+	now.Iflag, now.Oflag, now.Lflag = mode.Input, mode.Output, mode.Local
+	now.Cc[unix.VMIN], now.Cc[unix.VTIME] = 1, 0 // pith itself reads as it likes to
+	unix.IoctlSetTermios(t.fd, unix.TCSETS, now)
+}
+
+// restore makes the terminal what it was before the program ran.
+func (t *ownTerminal) restore() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.closed = true
+	t.putBack()
+}
+
+// putBack does it. The caller holds t.mu.
+func (t *ownTerminal) putBack() {
+	if t.before != nil {
+		unix.IoctlSetTermios(t.fd, unix.TCSETSW, t.before)
+		t.before = nil
+	}
 }
 
 // followWindow tells the machine when its terminal changes size.

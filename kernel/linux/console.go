@@ -16,12 +16,23 @@ type console struct {
 }
 
 // theConsole hands the device's notifications to all files open on it.
-var theConsole struct {
+var theConsole sharedConsole
+
+type sharedConsole struct {
 	device Console
 	watch  watchers
 
 	mu       sync.Mutex
 	settings termios
+}
+
+// polled reports whether reads return at once, with nothing if nothing was typed:
+// without line editing, VMIN 0 and VTIME 0 (termios(3)).
+func (c *sharedConsole) polled() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	mode := c.settings.mode()
+	return mode.Local&syscall.ICANON == 0 && mode.Min == 0 && mode.Time == 0
 }
 
 // openConsole sets up descriptors 0, 1 and 2.
@@ -43,7 +54,13 @@ func newConsole(node *fs.Node, flags uintptr) *file {
 	return &c.file
 }
 
-func (c *console) read(p []byte) (int, Errno) { return c.device.Read(p) }
+func (c *console) read(p []byte) (int, Errno) {
+	n, errno := c.device.Read(p)
+	if errno == syscall.EAGAIN && theConsole.polled() {
+		return 0, 0
+	}
+	return n, errno
+}
 
 func (c *console) write(p []byte) (int, Errno) { return c.device.Write(p) }
 
@@ -71,6 +88,23 @@ type termios struct {
 	iflag, oflag, cflag, lflag uint32
 	line                       uint8
 	cc                         [19]uint8
+}
+
+// TerminalMode is what the terminal's own end must know of a struct termios: the
+// input, output and local modes, and VMIN and VTIME.
+type TerminalMode struct {
+	Input, Output, Local uint32
+	Min, Time            uint8
+}
+
+// Indices of control characters.
+const (
+	vTime = 5
+	vMin  = 6
+)
+
+func (t *termios) mode() TerminalMode {
+	return TerminalMode{Input: t.iflag, Output: t.oflag, Local: t.lflag, Min: t.cc[vMin], Time: t.cc[vTime]}
 }
 
 // cooked is how a terminal is set at first, which the terminal at the other
@@ -109,15 +143,19 @@ func (c *console) ioctl(_ call, request uintptr, arg address) (uintptr, Errno) {
 	return 0, syscall.ENOTTY
 }
 
-// setTerminal keeps a terminal's settings. The terminal itself is at the
-// other end of the console and does its own line editing and echo.
+// setTerminal keeps a terminal's settings, and has the terminal set so, which is
+// at the other end of the console and does the line editing and the echo.
 func setTerminal(arg address) Errno {
 	settings, errno := get[termios](arg)
 	if errno != 0 {
 		return errno
 	}
 	theConsole.mu.Lock()
+	defer theConsole.mu.Unlock() // so that the last to set it is the last to tell
+	changed := theConsole.settings.mode() != settings.mode()
 	theConsole.settings = settings
-	theConsole.mu.Unlock()
+	if changed && config.Terminal != nil {
+		config.Terminal(settings.mode(), settings.mode() == cooked.mode())
+	}
 	return 0
 }

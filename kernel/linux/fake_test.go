@@ -104,6 +104,14 @@ func (p *fakePoller) take(fd uintptr) uint32 {
 	return events
 }
 
+// terminalMode is what was told of the terminal, and terminalModes all of it.
+type terminalMode struct {
+	mode   TerminalMode
+	before bool
+}
+
+var terminalModes []terminalMode
+
 // fakeSignals is signals that wait to be read from a signalfd.
 type fakeSignals struct {
 	mu      sync.Mutex
@@ -164,6 +172,9 @@ func TestMain(m *testing.M) {
 				t = Traffic{RxPackets: 1, RxBytes: 2, RxDropped: 3, TxPackets: 4, TxBytes: 5, TxDropped: 6}
 			}
 			return t
+		},
+		Terminal: func(mode TerminalMode, before bool) {
+			terminalModes = append(terminalModes, terminalMode{mode, before})
 		},
 	})
 	os.Exit(m.Run())

@@ -75,6 +75,10 @@ type Config struct {
 	// Traffic returns a network interface's counters, by its name, zeros if there
 	// are none; nil is always.
 	Traffic func(name string) Traffic
+	// Terminal is told how the program sets its terminal, which does its line
+	// editing and echo at the other end of the console; before says that it is
+	// as it was before the program set anything. nil is nobody.
+	Terminal func(mode TerminalMode, before bool)
 	// Late counts what the runtime wrote to files while nothing else ran, and
 	// TakeLate returns the oldest of it; Late is counted down when that is
 	// written. nil is never.

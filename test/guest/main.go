@@ -54,6 +54,8 @@ var programs = map[string]func(){
 	"net":      network,
 	"code":     writeCode,
 	"data":     runData,
+	"folder":   useFolder,
+	"raw":      raw,
 	"busy": func() {
 		for {
 			burn()
