@@ -19,7 +19,7 @@ import (
 const Programs = "goroot/test"
 
 // programTime bounds the building of a program, and each of its machines.
-const programTime = 3 * time.Minute
+const programTime = 10 * time.Minute
 
 // program is one of GOROOT/test.
 type program struct {
