@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // lay puts a program's sources where pith build finds them; what is to be built,
@@ -121,6 +122,8 @@ func (r *Runner) layOutput(ctx context.Context, p program, dir string) (string, 
 func (r *Runner) image(ctx context.Context, p program, what, dir, img string) error {
 	build := exec.CommandContext(ctx, r.Pith, "build", "-o", img, "--ldflags", cmp.Or(p.ldflags, "-w"), what)
 	build.Dir, build.Env = dir, append(os.Environ(), "PWD="+dir, "GOFLAGS="+p.goflags(), "GOEXPERIMENT="+p.experiment)
+	build.Cancel = func() error { return build.Process.Signal(os.Interrupt) }
+	build.WaitDelay = 10 * time.Second
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("it does not build: %w\n%s", err, out)
 	}
