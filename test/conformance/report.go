@@ -16,6 +16,7 @@ Written by ` + "`make conformance`" + `; %s. Each package has a machine of its o
 of GOROOT/test. A test counts once for each count of CPUs. Skipped: by the test itself, which
 says why when it runs. Excluded: listed below with its reason, run all the same unless it takes
 others with it, and reported when it passes. Packages ran with -short unless the table says long.
+The results are kept in test/conformance/results.json: those of packages may be of several runs.
 
 `
 
@@ -102,23 +103,22 @@ func counts(results []Result) (cpus []int) {
 	return slices.Compact(cpus)
 }
 
-// missing names what there is no result of.
+// missing names the packages that there is no result of, and counts the programs,
+// by folder.
 func (b *Book) missing(ctx context.Context, r *Runner, s *strings.Builder) error {
-	all, programs, err := r.find(ctx, nil)
+	packages, programs, err := r.find(ctx, nil)
 	if err != nil {
 		return err
-	}
-	for _, p := range programs {
-		all = append(all, path.Join(Programs, p.name))
 	}
 	nothing := true
 	for _, cpus := range counts(b.rows()) {
 		var names []string
-		for _, name := range all {
-			if _, ok := b.Results[key(name, cpus)]; !ok {
-				names = append(names, name)
+		for _, pkg := range packages {
+			if _, ok := b.Results[key(pkg, cpus)]; !ok {
+				names = append(names, pkg)
 			}
 		}
+		names = append(names, b.missingPrograms(programs, cpus)...)
 		if len(names) > 0 {
 			nothing = false
 			fmt.Fprintf(s, "On %d CPUs: %s.\n\n", cpus, strings.Join(names, ", "))
@@ -128,6 +128,28 @@ func (b *Book) missing(ctx context.Context, r *Runner, s *strings.Builder) error
 		s.WriteString("Nothing is left out.\n")
 	}
 	return nil
+}
+
+func (b *Book) missingPrograms(programs []program, cpus int) (lines []string) {
+	var folders []string
+	all, left := map[string]int{}, map[string]int{}
+	for _, p := range programs {
+		name := path.Join(Programs, p.name)
+		folder := path.Dir(name)
+		if all[folder] == 0 {
+			folders = append(folders, folder)
+		}
+		all[folder]++
+		if _, ok := b.Results[key(name, cpus)]; !ok {
+			left[folder]++
+		}
+	}
+	for _, f := range folders {
+		if left[f] > 0 {
+			lines = append(lines, fmt.Sprintf("%d of %d programs in %s", left[f], all[f], f))
+		}
+	}
+	return lines
 }
 
 // describe writes the exclusions of one kind.
