@@ -57,9 +57,10 @@ func TestBook(t *testing.T) {
 func TestLayPackages(t *testing.T) {
 	from, to := t.TempDir(), t.TempDir()
 	for name, text := range map[string]string{
-		"a.go":  "package a\n\nconst N = 1\n",
-		"a2.go": "package a\n",
-		"b.go":  "package main\n\nimport (\n\t\"./a\"\n\tx \"./a\"\n\t\"os\"\n)\n\nvar _, _, _ = a.N, x.N, os.Args\n",
+		"a.go":      "package a\n\nconst N = 1\n",
+		"a2.go":     "package a\n",
+		"c_test.go": "package a\n",
+		"b.go":      "package main\n\nimport (\n\t\"./a\"\n\tx \"./a\"\n\t\"os\"\n)\n\nvar _, _, _ = a.N, x.N, os.Args\n",
 	} {
 		if err := os.WriteFile(filepath.Join(from, name), []byte(text), 0o666); err != nil {
 			t.Fatal(err)
@@ -69,7 +70,7 @@ func TestLayPackages(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{
-		"a/a.go": "package a\n\nconst N = 1\n", "a/a2.go": "package a\n",
+		"a/a.go": "package a\n\nconst N = 1\n", "a/a2.go": "package a\n", "a/c_test_.go": "package a\n",
 		"b.go": "package main\n\nimport (\n\t\"test/a\"\n\tx \"test/a\"\n\t\"os\"\n)\n\nvar _, _, _ = a.N, x.N, os.Args\n",
 	} {
 		if got, err := os.ReadFile(filepath.Join(to, name)); err != nil || string(got) != want {

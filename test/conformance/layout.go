@@ -92,7 +92,11 @@ func layPackages(dir, folder string) error {
 			text = append(append(append([]byte{}, text[:at]...), whole...), text[at+len(i.Path.Value):]...)
 			shift += len(whole) - len(i.Path.Value)
 		}
-		if err := os.WriteFile(filepath.Join(places[name], filepath.Base(file)), text, 0o666); err != nil {
+		base := filepath.Base(file)
+		if stem, ok := strings.CutSuffix(base, "_test.go"); ok {
+			base = stem + "_test_.go" // which the go command compiles
+		}
+		if err := os.WriteFile(filepath.Join(places[name], base), text, 0o666); err != nil {
 			return err
 		}
 	}
