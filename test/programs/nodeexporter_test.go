@@ -45,7 +45,7 @@ func TestNodeExporter(t *testing.T) {
 		`node_cpu_seconds_total{cpu="1",mode="user"}`, `node_scrape_collector_success{collector="cpufreq"} 1`,
 		`node_filesystem_size_bytes{device="/dev/vda",device_error="",fstype="ext4",mountpoint="/data"}`,
 		"node_memory_MemTotal_bytes 1.", "node_boot_time_seconds 1.", "node_filefd_allocated ", "node_entropy_available_bits 256",
-		`node_uname_info{domainname="(none)",machine="x86_64"`, `node_network_up{device="eth0"} 1`, `node_network_info{`, "node_sockstat_TCP6_inuse ",
+		`node_uname_info{domainname="(none)",machine="x86_64"`, `node_network_up{device="eth0"} 1`, `node_network_receive_bytes_total{device="eth0"} `, `node_network_info{`, "node_sockstat_TCP6_inuse ",
 		`node_os_info{build_id="",id="pith"`, "node_timex_sync_status 0",
 	} {
 		if !strings.Contains(text, want) {
