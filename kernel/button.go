@@ -14,7 +14,7 @@ const powerButton = 1 << 8
 
 // listenButton sends the program SIGTERM when somebody presses the machine's power
 // button. Where the firmware describes the button in AML there is none for us.
-func listenButton(b acpi.Button) {
+func (m *machine) listenButton(b acpi.Button) {
 	if !b.There() {
 		return
 	}
@@ -34,7 +34,7 @@ func listenButton(b acpi.Button) {
 			status := cpu.In16(b.Events)
 			cpu.Out16(b.Events, status)
 			if status&powerButton != 0 {
-				rt.Signal(int(syscall.SIGTERM))
+				m.signal(int(syscall.SIGTERM))
 			}
 		}
 	}()

@@ -135,10 +135,7 @@ func (m *machine) command(port io.Writer, line string) {
 	}
 	switch words[0] {
 	case abi.ControlSignal:
-		if len(m.mounts) > 0 {
-			linux.Tree().Sync() // the program may end at once
-		}
-		rt.Signal(numbers[0])
+		m.signal(numbers[0])
 	case abi.ControlWindow:
 		m.console.SetWindowSize(numbers[0], numbers[1])
 		rt.Signal(int(syscall.SIGWINCH))
@@ -149,6 +146,15 @@ func (m *machine) command(port io.Writer, line string) {
 	case abi.ControlEnd:
 		m.console.EndInput(numbers[0])
 	}
+}
+
+// signal sends the program a signal, by which it may end at once: what it has written
+// to volumes by now is on their disks before.
+func (m *machine) signal(number int) {
+	if len(m.mounts) > 0 {
+		linux.Tree().Sync()
+	}
+	rt.Signal(number)
 }
 
 // noAgent is the answer of an image without one: abi.NoAgent in base64.

@@ -48,7 +48,7 @@ func start() {
 	stamp(9, "network")
 	m.listenControl()
 	m.sendAtEnd()
-	listenButton(boot.Here.Info.Button)
+	m.listenButton(boot.Here.Info.Button)
 }
 
 // stamp is boot.Stamp for the upper half, which can be interrupted.

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"os"
@@ -22,6 +23,30 @@ func TestVolume(t *testing.T) {
 	run(t, "-v", "kept:/data", "--machine-type", "q35", guest, "--", "volume").expect(t, 0, `found "WORD "`, "read-only false")
 	run(t, "-v", "kept:/data:ro", guest, "--", "volume", "look").expect(t, 0, `found "WORD word "`, "read-only true")
 	sound(t, "kept")
+}
+
+// TestVolumeStopped: a stop loses nothing that was written, also where the program
+// knows nothing of syncs and signals.
+func TestVolumeStopped(t *testing.T) {
+	tool(t, "volume", "create", "stopped", "--size", "64M")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, command, "run", "--rm", "-v", "stopped:/data", guest, "--", "unsynced")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if lines.Text() == "written" {
+			cmd.Process.Signal(syscall.SIGTERM)
+		}
+	}
+	cmd.Wait()
+	run(t, "-v", "stopped:/data", guest, "--", "unsynced").expect(t, 0, `found "kept"`)
+	sound(t, "stopped")
 }
 
 // TestVolumeRefused: each with its sentence, and exit code 2.

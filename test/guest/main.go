@@ -67,6 +67,7 @@ var programs = map[string]func(){
 	"packed":    packed,
 	"crash":     crash,
 	"volume":    useVolume,
+	"unsynced":  unsynced,
 	"fill":      fill,
 	"trees":     trees,
 	"filled":    filled,

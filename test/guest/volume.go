@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"syscall"
+	"time"
 )
 
 // useVolume looks at /data, writes to it, and says what came of it.
@@ -35,4 +36,17 @@ func useVolume() {
 	fmt.Printf("type %#x, size %d MiB\n", st.Type, int64(st.Blocks)*st.Bsize>>20)
 	fmt.Println("last") // not synced: written at the end
 	check(os.WriteFile("/data/unsynced", []byte("kept"), 0o600))
+}
+
+// unsynced says what an earlier run has written to /data, writes there without any
+// sync, and waits for a signal that it doesn't handle.
+func unsynced() {
+	b, _ := os.ReadFile("/data/unsynced")
+	fmt.Printf("found %q\n", b)
+	if len(b) > 0 {
+		return
+	}
+	check(os.WriteFile("/data/unsynced", []byte("kept"), 0o600))
+	fmt.Println("written")
+	time.Sleep(time.Hour)
 }
