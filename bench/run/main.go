@@ -244,7 +244,7 @@ func (o *options) shorten() {
 	if c.Rounds == 0 {
 		c.Rounds = 2
 	}
-	if c.Steps == nil {
+	if c.Steps == nil && o.workload == "" { // which knows its own
 		names := bench.StepNames()
 		c.Steps = names[:len(names)-1] // the last is the search for memory
 	}
