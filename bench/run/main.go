@@ -84,6 +84,7 @@ func parse() *options {
 	flag.DurationVar(&c.Length, "length", 0, "length of each load (default 5s)")
 	flag.DurationVar(&c.Warmup, "warmup", 0, "warm-up before each load (default 1s)")
 	flag.DurationVar(&c.Idle, "idle", 0, "how long to watch an idle machine (default 10s)")
+	flag.DurationVar(&c.Patience, "patience", 0, "how long a machine may take to its first answer (default 20s)")
 	flag.Int64Var(&c.Memory, "m", 256, "memory of a machine in MiB")
 	flag.Uint64Var(&c.Seed, "seed", 0, "seed of the order (default 1)")
 	flag.Parse()
