@@ -59,25 +59,33 @@ func (m *machine) mountVolumes() {
 	for i, text := range m.mounts {
 		p := parseMount(text)
 		var system fs.FileSystem
-		var err error
+		err := errors.New("there is no file system of type " + strconv.Quote(p.kind))
 		switch p.kind {
 		case kindExt4:
 			system, err = m.openVolume(p, disks[p.serial], "/dev/vd"+string(rune('a'+i%26)))
 		case kind9P:
 			system, err = openFolder(p, folders[p.serial])
-		default:
-			err = errors.New("there is no file system of type " + strconv.Quote(p.kind))
 		}
-		if err == nil {
-			err = mountAt(p.at, system)
-		}
-		if err != nil {
-			complain("the volume at " + p.at + " can't be used: " + err.Error())
-			rt.Exit(abi.ExitVolume)
-		}
+		mustMount(p, system, err)
 	}
 	rt.OnSync(linux.Sync)
 	rt.AtExit(closeVolumes)
+}
+
+// mustMount puts a file system into the tree; without it the machine ends.
+func mustMount(p mount, system fs.FileSystem, err error) {
+	if err == nil {
+		err = mountAt(p.at, system)
+	}
+	if err == nil {
+		return
+	}
+	what := "volume"
+	if p.kind == kind9P {
+		what = "folder"
+	}
+	complain("the " + what + " at " + p.at + " can't be used: " + err.Error())
+	rt.Exit(abi.ExitVolume)
 }
 
 // Kinds of file systems in a RecordMount.

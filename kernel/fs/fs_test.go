@@ -205,6 +205,19 @@ func TestGenerated(t *testing.T) {
 	}
 }
 
+// TestEmptyLink: a link's text may come from a damaged disk.
+func TestEmptyLink(t *testing.T) {
+	tree := New(0)
+	if errno := tree.Make(tree.Root(), "/link", tree.NewLink("")); errno != 0 {
+		t.Fatal(errno)
+	}
+	for _, path := range []string{"/link", "/link/x"} {
+		if _, errno := tree.Lookup(tree.Root(), path, true); errno != syscall.ENOENT {
+			t.Errorf("%s: %v", path, errno)
+		}
+	}
+}
+
 func TestLinkLoops(t *testing.T) {
 	tree := New(0)
 	want(t, tree.Symlink("b", tree.Root(), "/a"), 0)

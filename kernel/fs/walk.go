@@ -253,6 +253,9 @@ func (w *walker) follow(at place, create bool) (place, Errno) {
 	if errno != 0 {
 		return place{}, errno
 	}
+	if target == "" { // a damaged file system's, or a host's
+		return place{}, syscall.ENOENT
+	}
 	return w.walk(at.dir, target, true, create)
 }
 
