@@ -29,8 +29,9 @@ func (a *app) devCommand() *cobra.Command {
 compile error is shown and the old machine stays; a new one takes over the
 published ports once it listens at one of them, and the old one is asked to end
 (SIGTERM) and killed when it has not ended after ten seconds. Connections that
-the old machine still has are its own until then. Only tcp ports can be
-published. Ctrl-C ends it all.`,
+the old machine still has are its own until then. One with a volume that it writes
+to is ended before the new one starts. Only tcp ports can be published. Ctrl-C ends
+it all.`,
 		Example: `  pith dev -p 8080:80 ./examples/hello
   pith dev -p 8080:80 -v ./templates:/templates:ro ./cmd/shop   # edited without a rebuild`,
 		Args: oneWhat,
@@ -158,6 +159,14 @@ func (d *developer) start(ctx context.Context) (g *generation, ready chan struct
 	if err != nil {
 		return nil, nil, errors.Join(err, entry.Discard())
 	}
+	if ownsVolume(entry.Spec) {
+		d.free()
+	}
+	disks, unlock, err := openVolumes(entry)
+	if err != nil {
+		unplug()
+		return nil, nil, errors.Join(err, entry.Discard())
+	}
 	ready = make(chan struct{})
 	takeOver := sync.OnceFunc(func() {
 		for i, f := range d.fronts {
@@ -167,7 +176,7 @@ func (d *developer) start(ctx context.Context) (g *generation, ready chan struct
 	})
 	g = &generation{ended: make(chan struct{})}
 	g.supervisor = &machine.Supervisor{
-		Entry: entry, Driver: qemu.New(host.This()), Cards: cards, Output: d.app.out,
+		Entry: entry, Driver: qemu.New(host.This()), Cards: cards, Disks: disks, Output: d.app.out,
 		Started: func() {
 			unplug()
 			if len(d.fronts) == 0 {
@@ -183,6 +192,7 @@ func (d *developer) start(ctx context.Context) (g *generation, ready chan struct
 	}
 	go func() {
 		defer close(g.ended)
+		defer unlock()
 		exit, err := g.supervisor.Run()
 		if err == nil {
 			err = exit.Err
@@ -192,6 +202,20 @@ func (d *developer) start(ctx context.Context) (g *generation, ready chan struct
 		}
 	}()
 	return g, ready, nil
+}
+
+// ownsVolume reports whether a machine has a volume to itself.
+func ownsVolume(s machine.Spec) bool {
+	return slices.ContainsFunc(s.Mounts, func(m pith.Mount) bool { return m.Volume != "" && !m.ReadOnly })
+}
+
+// free ends all machines that there are, so that the next one can have their volumes.
+func (d *developer) free() {
+	if d.current != nil {
+		d.current.end()
+		d.current = nil
+	}
+	d.ending.Wait()
 }
 
 // end asks a machine to end, and kills it after the grace time.
