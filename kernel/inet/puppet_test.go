@@ -35,17 +35,22 @@ func newPuppet(t testing.TB, conf socket.InterfaceConfig) (*Stack, *puppet) {
 }
 
 func newPuppetFor(t testing.TB, c Config, conf socket.InterfaceConfig) (*Stack, *puppet) {
+	d := makePuppet(t)
+	s := newStack(t, c)
+	if err := s.Attach("eth0", d, conf); err != nil {
+		t.Fatal(err)
+	}
+	return s, d
+}
+
+func makePuppet(t testing.TB) *puppet {
 	d := &puppet{
 		t: t, pool: link.NewPool(growHeap), mtu: 1500,
 		sent: make(chan *link.Buffer, 4096), offloads: make(chan link.Offload, 4096),
 		rx: make(chan looped, 4096), closed: make(chan struct{}),
 	}
-	s := newStack(t, c)
 	t.Cleanup(func() { close(d.closed) })
-	if err := s.Attach("eth0", d, conf); err != nil {
-		t.Fatal(err)
-	}
-	return s, d
+	return d
 }
 
 func static(prefixes ...string) (conf socket.InterfaceConfig) {

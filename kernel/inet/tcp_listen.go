@@ -30,18 +30,17 @@ type listener struct {
 
 // embryo is a connection whose SYN has come and whose handshake isn't done.
 type embryo struct {
-	name       tuple
-	nic        int // by which it came, if its address needs that
-	irs, iss   uint32
-	mss        int
-	scale      uint8
-	sackOK     bool
-	stamped    bool
-	recent     uint32
-	tries      int
-	next       int64 // when to send the SYN-ACK again
-	sentAt     int64
-	acceptable bool // its ACK came while the accept queue was full
+	name     tuple
+	nic      int // by which it came, if its address needs that
+	irs, iss uint32
+	mss      int
+	scale    uint8
+	sackOK   bool
+	stamped  bool
+	recent   uint32
+	tries    int
+	next     int64 // when to send the SYN-ACK again
+	sentAt   int64
 }
 
 // ready reports whether Accept would find something. Called with the endpoint's mu held.
@@ -84,7 +83,7 @@ func (l *listener) inputSyn(p *packet, g *segment) {
 	name := tuple{p.dst, p.src, g.lport, g.rport}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
+	if l.closed || s.tcp.find(&name, s.flowHash(&name)) != nil { // one that has just been made
 		return
 	}
 	if e := l.embryos[name]; e != nil {
@@ -156,15 +155,15 @@ func (l *listener) scale() uint8 {
 func (l *listener) inputAck(p *packet, g *segment) {
 	name := tuple{p.dst, p.src, g.lport, g.rport}
 	l.mu.Lock()
-	e := l.embryos[name]
-	if e == nil {
-		var fromCookie embryo
-		if !l.checkCookie(p, g, &fromCookie) {
-			l.mu.Unlock()
+	var e embryo
+	if kept := l.embryos[name]; kept != nil {
+		e = *kept
+	} else if !l.checkCookie(p, g, &e) {
+		l.mu.Unlock()
+		if !p.late(g, &name) {
 			p.reset(g)
-			return
 		}
-		e = &fromCookie
+		return
 	}
 	if g.ack != e.iss+1 || before(g.seq, e.irs+1) || l.closed {
 		l.mu.Unlock()
@@ -173,13 +172,23 @@ func (l *listener) inputAck(p *packet, g *segment) {
 	}
 	if l.full() {
 		p.b.s.stats.AcceptFull.Add(1)
-		e.acceptable = true
 		l.mu.Unlock()
 		return
 	}
-	delete(l.embryos, name)
 	l.mu.Unlock()
-	l.spawn(p, g, e)
+	l.spawn(p, g, &e)
+}
+
+// late gives a segment to the connection that another queue's segment has just made, and
+// reports whether there is one.
+func (p *packet) late(g *segment, name *tuple) bool {
+	s := p.b.s
+	n := s.tcp.find(name, s.flowHash(name))
+	if n == nil || n.ep == nil {
+		return false
+	}
+	n.ep.input(p, g)
+	return true
 }
 
 // spawn makes the connection and hands it to the program.
@@ -187,18 +196,14 @@ func (l *listener) spawn(p *packet, g *segment, e *embryo) {
 	c := newTCP(p.b.s, l.ep.family)
 	c.inherit(l.ep)
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.adopt(p.b, g, e, l.scale())
-	if !c.s.tcp.insert(c.s, c) {
+	if !l.admit(c) {
 		c.state = stateClosed
+		c.mu.Unlock()
+		p.late(g, &e.name)
 		return
 	}
-	c.hooked = true
-	if !l.offer(c) {
-		c.sendReset(p.b)
-		c.detach()
-		return
-	}
+	defer c.mu.Unlock()
 	c.startKeepAlive(p.b.now)
 	c.inputSynchronized(p, g)
 	c.finish(p.b)
@@ -228,13 +233,18 @@ func (c *tcpEndpoint) adopt(b *batch, g *segment, e *embryo, scale uint8) {
 	}
 }
 
-// offer puts a connection into the accept queue, unless the listener is closed.
-func (l *listener) offer(c *tcpEndpoint) bool {
+// admit puts a connection into the place of its embryo and into the accept queue, unless
+// the listener is closed or the connection there already. It does so in one step: a
+// segment that comes by another queue meanwhile finds the one or the other. Called with
+// the connection's mu held.
+func (l *listener) admit(c *tcpEndpoint) bool {
 	l.mu.Lock()
-	if l.closed {
+	if l.closed || !c.s.tcp.insert(c.s, c) {
 		l.mu.Unlock()
 		return false
 	}
+	c.hooked = true
+	delete(l.embryos, c.tuple())
 	l.queue = append(l.queue, c)
 	first := len(l.queue)-l.head == 1
 	l.mu.Unlock()

@@ -112,8 +112,8 @@ func (t *tcpTable) replace(c *tcpEndpoint, w *timeWait) {
 	hash := c.s.flowHash(&w.name)
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.add(&tcpNode{name: w.name, hash: hash, tw: w}) // in front of the other: look-ups find one of them
 	t.unlink(hash, func(n *tcpNode) bool { return n.ep == c })
-	t.add(&tcpNode{name: w.name, hash: hash, tw: w})
 }
 
 // unlink takes out the node that is the one. Called with mu held.
