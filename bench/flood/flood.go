@@ -110,7 +110,7 @@ func (k Attack) Run(ctx context.Context, v Victim, s Strength) (sent int64, err 
 
 // pace calls send at the attack's rate until its end.
 func (a *attack) pace(ctx context.Context, send func()) {
-	load.Pace(ctx, a.Rate, a.end, func(time.Time) {
+	load.Pace(ctx, a.Rate, time.Now(), a.end, func(time.Time) {
 		if ctx.Err() == nil {
 			send()
 		}

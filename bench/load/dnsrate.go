@@ -47,11 +47,12 @@ func (d DNS) Rate(ctx context.Context, rate float64, length time.Duration) (Outc
 	go watch.guard(running, giveUp)
 	go func() {
 		n := 0
-		Pace(running, rate, end, func(due time.Time) {
+		Pace(running, rate, watch.begin, end, func(due time.Time) {
 			watch.due.Add(1)
 			clients[n%len(clients)].send(n%len(d.Questions), due)
 			n++
 		})
+		watch.asked.Store(true)
 	}()
 	each(len(clients), func(i int) { clients[i].receive(running, end, watch) })
 	silent := running.Err() != nil && ctx.Err() == nil
@@ -157,7 +158,7 @@ func (c *dnsClient) receive(ctx context.Context, end time.Time, w *watch) {
 	in := make([]byte, 65535)
 	for ctx.Err() == nil {
 		now := time.Now()
-		if now.After(end.Add(grace)) || now.After(end) && c.idle() {
+		if now.After(end.Add(grace)) || w.asked.Load() && c.idle() { // on a busy host all was asked late
 			return
 		}
 		c.conn.SetReadDeadline(now.Add(look)) // an open socket takes any

@@ -129,7 +129,7 @@ func HTTPOpen(ctx context.Context, to netip.AddrPort, path string, conns int, ra
 	tallies := make([]tally, conns+1)
 	go func() {
 		defer close(due)
-		Pace(ctx, rate, w.to, func(at time.Time) {
+		Pace(ctx, rate, time.Now(), w.to, func(at time.Time) {
 			select {
 			case due <- at:
 			default: // no connection is free
@@ -189,16 +189,18 @@ func openGet(ctx context.Context, c *client, to netip.AddrPort, path string, dea
 	return c, nil
 }
 
-// Pace calls send at a fixed rate (per second) until end, in bursts of what is
-// due each millisecond.
-func Pace(ctx context.Context, rate float64, end time.Time, send func(due time.Time)) {
-	begin := time.Now()
+// Pace calls send at a fixed rate (per second) from begin until end, in bursts of
+// what is due each millisecond. What was due before it could be sent is sent late,
+// not left out.
+func Pace(ctx context.Context, rate float64, begin, end time.Time, send func(due time.Time)) {
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	step := time.Duration(float64(time.Second) / rate)
-	for next := begin; ctx.Err() == nil && next.Before(end); {
-		for now := time.Now(); !next.After(now) && next.Before(end); next = next.Add(step) {
+	n := 0
+	due := func() time.Time { return begin.Add(time.Duration(float64(n) * float64(time.Second) / rate)) }
+	for next := due(); ctx.Err() == nil && next.Before(end); {
+		for now := time.Now(); !next.After(now) && next.Before(end); next = due() {
 			send(next)
+			n++
 		}
 		<-tick.C
 	}

@@ -41,7 +41,7 @@ func (p pool) rate(ctx context.Context, rate float64, length time.Duration) (Out
 	queue := make(chan time.Time, int(rate*length.Seconds())+1)
 	go func() {
 		defer close(queue)
-		Pace(running, rate, end, func(due time.Time) {
+		Pace(running, rate, watch.begin, end, func(due time.Time) {
 			watch.due.Add(1)
 			queue <- due
 		})

@@ -36,7 +36,7 @@ func StartProbe(ctx context.Context, rate float64, ask func(context.Context) err
 	p := &Probe{begin: time.Now(), stop: stop}
 	p.asks.Go(func() {
 		const forever = 24 * time.Hour
-		Pace(ctx, rate, p.begin.Add(forever), func(due time.Time) {
+		Pace(ctx, rate, p.begin, p.begin.Add(forever), func(due time.Time) {
 			p.asks.Go(func() { p.ask(ctx, due, ask) })
 		})
 	})

@@ -43,6 +43,7 @@ type watch struct {
 	begin    time.Time
 	answered atomic.Int64 // when the last answer came, ns from begin
 	due      atomic.Int64
+	asked    atomic.Bool // all that was due was sent
 	wrong    atomic.Pointer[string]
 	failed   atomic.Pointer[error]
 }

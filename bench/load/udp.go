@@ -116,7 +116,7 @@ func UDPOpen(ctx context.Context, to netip.AddrPort, sockets int, rate float64, 
 func udpPace(ctx context.Context, conns []*net.UDPConn, rate float64, w window, t *tally) {
 	out := make([]byte, datagram)
 	i := 0
-	Pace(ctx, rate, w.to, func(time.Time) {
+	Pace(ctx, rate, time.Now(), w.to, func(time.Time) {
 		now := time.Now()
 		stamp(out, now)
 		i++
