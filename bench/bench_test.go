@@ -213,7 +213,7 @@ func TestLabCompareNative(t *testing.T) {
 	var progress strings.Builder
 	r, err := Run(t.Context(), Config{
 		Targets: []Target{&Native{Program: program(t)}}, CPUs: []int{1}, Rounds: 2,
-		Warmup: 50 * time.Millisecond, Length: 200 * time.Millisecond, Idle: time.Second / 10,
+		Warmup: 50 * time.Millisecond, Length: 600 * time.Millisecond, Idle: time.Second / 10,
 		Steps: []string{"http", "udp", "udp16k", "work", "overload", "idle", "memory"}, Progress: &progress,
 	})
 	if err != nil {
