@@ -13,14 +13,14 @@ import (
 )
 
 // unfit is the calls that a fuzzer must not make: they would wait for ever,
-// end the test, change its memory, or (the last two) find pointers in what they
+// end the test, change its memory, or (recvmmsg and sendmmsg) find pointers in what they
 // have just received.
 var unfit = set{
 	syscall.SYS_PAUSE: true, syscall.SYS_REBOOT: true, syscall.SYS_NANOSLEEP: true, syscall.SYS_CLOCK_NANOSLEEP: true,
 	syscall.SYS_MMAP: true, syscall.SYS_MUNMAP: true, syscall.SYS_MREMAP: true, syscall.SYS_MPROTECT: true, syscall.SYS_MADVISE: true,
 	syscall.SYS_POLL: true, syscall.SYS_PPOLL: true, syscall.SYS_SELECT: true, syscall.SYS_PSELECT6: true,
 	syscall.SYS_EPOLL_WAIT: true, syscall.SYS_EPOLL_PWAIT: true, sysNumEpollPwait2: true, syscall.SYS_FLOCK: true, syscall.SYS_FCNTL: true,
-	syscall.SYS_RECVMMSG: true, sysNumSendmmsg: true,
+	syscall.SYS_RECVMMSG: true, sysNumSendmmsg: true, sysNumPidfdSend: true,
 }
 
 // fuzzMemory is memory whose first part random pointers point into; its

@@ -39,7 +39,14 @@ const (
 	inOneshot    = 0x80000000
 	inAllEvents  = syscall.IN_ALL_EVENTS
 	inSelfEvents = syscall.IN_DELETE_SELF | syscall.IN_MOVE_SELF
+	inExclUnlink = syscall.IN_EXCL_UNLINK
 	inHeader     = syscall.SizeofInotifyEvent
+
+	// inKnown is all that a mask may hold; one bit of it is needed.
+	inKnown = inAllEvents | syscall.IN_UNMOUNT | syscall.IN_Q_OVERFLOW | syscall.IN_IGNORED | syscall.IN_ISDIR |
+		inMaskAdd | inMaskCreate | inDontFollow | inOnlydir | inOneshot | inExclUnlink
+	// inUses is events of open files, which may have no name any more.
+	inUses = syscall.IN_ACCESS | syscall.IN_MODIFY | syscall.IN_CLOSE
 )
 
 // instances is all inotify instances.
@@ -90,7 +97,7 @@ func (i *inotify) observe(e fs.Event) {
 	what := e.Mask & inAllEvents
 	// The directory hears of it before the file does, as on Linux.
 	for _, w := range i.watches {
-		if e.Dir != nil && w.node == e.Dir && what&inSelfEvents == 0 && what&w.mask != 0 {
+		if e.Dir != nil && w.node == e.Dir && what&inSelfEvents == 0 && what&w.mask != 0 && !w.ignores(e) {
 			i.push(w, e.Mask, e.Cookie, e.Name)
 			i.dropOneshot(w)
 		}
@@ -112,6 +119,12 @@ func (i *inotify) observe(e fs.Event) {
 	if more {
 		i.watch.notify(readable)
 	}
+}
+
+// ignores reports whether a watch doesn't want to hear of files that have no name
+// any more (IN_EXCL_UNLINK), and an event is of one.
+func (w *inotifyWatch) ignores(e fs.Event) bool {
+	return w.mask&inExclUnlink != 0 && e.Mask&inUses != 0 && e.Node != nil && e.Node.Links() == 0
 }
 
 // dropOneshot ends a watch that was for one event. The caller holds i.mu.
@@ -181,7 +194,7 @@ func sysInotifyAddWatch(c call) (uintptr, Errno) {
 		return 0, errno
 	}
 	mask := uint32(c.a3)
-	if mask&inAllEvents == 0 || mask&(inMaskAdd|inMaskCreate) == inMaskAdd|inMaskCreate {
+	if mask&inKnown == 0 || mask&(inMaskAdd|inMaskCreate) == inMaskAdd|inMaskCreate {
 		return 0, syscall.EINVAL
 	}
 	flags := uintptr(0)
