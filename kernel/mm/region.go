@@ -66,6 +66,14 @@ func (r *regions) covered(start, end uintptr) bool {
 	return true
 }
 
+// within counts the regions that lie in [start, end), whole or in part.
+func (r *regions) within(start, end uintptr) (n int) {
+	for i := r.search(start); i < r.n && r.list[i].start < end; i++ {
+		n++
+	}
+	return n
+}
+
 // split makes va a border of what holds it. The table must have room for one
 // more region.
 func (r *regions) split(va uintptr) {

@@ -161,6 +161,35 @@ func TestShowing(t *testing.T) {
 	}
 }
 
+// TestCopyRegions: what moves keeps its protections and what it shows, part by part,
+// and goes on as its last part does.
+func TestCopyRegions(t *testing.T) {
+	s := &Space{}
+	s.regions.put(region{start: 100, end: 110, prot: Read})
+	s.regions.put(region{start: 110, end: 120, prot: Read | Frozen, source: 50})
+	s.regions.put(region{start: 120, end: 130, prot: Write})
+	last := s.copyRegions(105, 118, 205)
+	s.regions.put(last.onwards(218, 230))
+	for at, want := range map[uintptr]region{205: {prot: Read}, 209: {prot: Read}, 210: {prot: Read | Frozen, source: 50}, 229: {prot: Read | Frozen, source: 69}} {
+		r, found := s.regions.find(at)
+		source := uintptr(0)
+		if r.source != 0 {
+			source = r.shown(at)
+		}
+		if !found || r.prot != want.prot || source != want.source {
+			t.Errorf("at %d there is %+v, which shows %d; want %+v", at, r, source, want)
+		}
+	}
+	if s.regions.overlaps(200, 205) || s.regions.overlaps(230, 300) || s.regions.n != 5 {
+		t.Errorf("the table is %+v", s.regions.list[:s.regions.n])
+	}
+	again := s.copyRegions(112, 112, 300)
+	s.regions.put(again.onwards(300, 303))
+	if r, _ := s.regions.find(302); r.source != 52 || r.shown(302) != 54 {
+		t.Errorf("a second look at the same memory is %+v", r)
+	}
+}
+
 func TestEachFree(t *testing.T) {
 	ram, reserved := &Ranges{}, &Ranges{}
 	ram.Add(0, 100)

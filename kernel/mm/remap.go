@@ -4,10 +4,10 @@ import "pith/kernel/cpu"
 
 const eFAULT = 14
 
-// Remap is mremap(2) for memory in one region: it becomes want bytes long,
-// where it is if that is possible and to isn't given, else elsewhere if it may
-// move. keep leaves the old addresses reserved (MREMAP_DONTUNMAP). old is 0 to
-// show a file's memory a second time.
+// Remap is mremap(2): memory becomes want bytes long, where it is if that is
+// possible and to isn't given, else elsewhere if it may move. keep leaves the old
+// addresses reserved (MREMAP_DONTUNMAP). old is 0 to show a file's memory a second
+// time.
 func (s *Space) Remap(from, old, want, to uintptr, mayMove, fixed, keep bool) (uintptr, int) {
 	const mask = PageSize - 1
 	old, want = (old+mask)&^mask, (want+mask)&^mask
@@ -26,15 +26,15 @@ func (s *Space) Remap(from, old, want, to uintptr, mayMove, fixed, keep bool) (u
 }
 
 func (s *Space) remap(from, old, want, to uintptr, mayMove, fixed, keep bool) (uintptr, int) {
-	r, found := s.regions.find(from)
+	last, found := s.regions.find(from + max(old, 1) - 1)
 	switch {
-	case !found || from+old > r.end:
+	case !found || !s.regions.covered(from, from+old):
 		return 0, eFAULT
-	case old == 0 && r.source == 0:
+	case old == 0 && last.source == 0:
 		return 0, eINVAL
 	case want <= old && !fixed && !keep:
 		return from, s.cutOff(from+want, from+old)
-	case old != 0 && !fixed && !keep && s.extend(r, from+old, from+want):
+	case old != 0 && !fixed && !keep && s.extend(last, from+old, from+want):
 		return from, ok
 	case !mayMove:
 		return 0, eNOMEM
@@ -45,7 +45,7 @@ func (s *Space) remap(from, old, want, to uintptr, mayMove, fixed, keep bool) (u
 		}
 		old = want
 	}
-	return s.move(r.from(from), old, want, to, fixed, keep)
+	return s.move(from, old, want, to, fixed, keep)
 }
 
 // cutOff unmaps [start, end), which may be empty.
@@ -66,33 +66,60 @@ func (s *Space) extend(r region, end, limit uintptr) bool {
 		end < s.image.end && limit > s.image.start {
 		return false
 	}
-	more := region{start: end, end: limit, prot: r.prot}
-	if r.source != 0 {
-		more.source = r.shown(end)
-	}
-	return s.regions.put(more)
+	return s.regions.put(r.onwards(end, limit))
 }
 
-// move gives r's first old bytes a new place of want bytes.
-func (s *Space) move(r region, old, want, to uintptr, fixed, keep bool) (uintptr, int) {
+// onwards is a region at [start, end) that goes on as r does from its own end, or
+// would.
+func (r region) onwards(start, end uintptr) region {
+	more := region{start: start, end: end, prot: r.prot}
+	if r.source != 0 {
+		more.source = r.shown(r.end)
+	}
+	return more
+}
+
+// move gives what lies in [from, from+old), all of which is reserved, a new place
+// of want bytes.
+func (s *Space) move(from, old, want, to uintptr, fixed, keep bool) (uintptr, int) {
 	if err := s.place(&to, want, fixed, false); err != ok {
 		return 0, err
 	}
 	if fixed {
 		s.discard(to, to+want)
 	}
-	if s.regions.n+6 > maxRegions || r.source == 0 && !s.prepare(r.start, r.start+old, to) {
+	if s.regions.n+2*s.regions.within(from, from+old)+4 > maxRegions || !s.prepare(from, from+old, to) {
 		return 0, eNOMEM
 	}
-	s.regions.put(region{start: to, end: to + want, prot: r.prot, source: r.source})
-	if r.source == 0 {
-		s.carry(r.start, r.start+old, to)
+	last := s.copyRegions(from, from+old, to)
+	if want > old {
+		s.regions.put(last.onwards(to+old, to+want))
 	}
+	s.carry(from, from+old, to)
 	if old > 0 && !keep {
-		s.discard(r.start, r.start+old)
-		s.regions.clear(r.start, r.start+old)
+		s.discard(from, from+old)
+		s.regions.clear(from, from+old)
 	}
 	return to, ok
+}
+
+// copyRegions reserves at to what is reserved in [from, end), and returns its last
+// part, cut at end. The table has room.
+func (s *Space) copyRegions(from, end, to uintptr) (last region) {
+	for at := from; at < end || last.end == 0; {
+		r, _ := s.regions.find(at)
+		last = r.from(at)
+		last.limit = 0
+		last.end = min(r.end, end)
+		if last.end == at {
+			break // nothing but a second look at a file's memory
+		}
+		moved := last
+		moved.start, moved.end = to+at-from, to+last.end-from
+		s.regions.put(moved)
+		at = last.end
+	}
+	return last
 }
 
 // prepare makes page tables for what carry will move, and small pages of large

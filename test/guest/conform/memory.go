@@ -111,6 +111,8 @@ func sharedMappings() {
 
 	p, err := mmap(0, 4*page, rw, unix.MAP_PRIVATE, f, 2*page)
 	say("private behind the end", err, touch(p, true), touch(p+page, false), touch(p+2*page, false))
+	q, err := unix.MremapPtr(*(*unsafe.Pointer)(unsafe.Pointer(&p)), 4*page, nil, 400*page, unix.MREMAP_MAYMOVE)
+	say("remap across the end", err, touch(uintptr(q), false), touch(uintptr(q)+2*page, false), touch(uintptr(q)+399*page, false), munmap(uintptr(q), 400*page))
 	for _, bad := range []struct{ off, length int }{{-page, page}, {0, -1}} {
 		_, err := mmap(0, bad.length, unix.PROT_READ, unix.MAP_SHARED, f, int64(bad.off))
 		say(fmt.Sprint("bad ", bad.off, " ", bad.length), err == nil || bad.off != 1<<50)
