@@ -142,7 +142,8 @@ func TestMappedWrites(t *testing.T) {
 		t.Errorf("after fsync the file system has %q", contents(behind))
 	}
 	want(t, file.Truncate(3), 0)
-	want(t, file.Unshare(), 0)
+	want(t, file.Flush(), 0)
+	file.Unshare()
 	if contents(file) != "xy2" || contents(behind) != "xy2" {
 		t.Errorf("at the end %q and %q", contents(file), contents(behind))
 	}

@@ -224,13 +224,12 @@ func (n *Node) SyncFS() Errno {
 }
 
 // Unshare ends what Share began: the file's contents are the file system's
-// again. It is for files of mounted file systems that nobody maps any more.
-func (n *Node) Unshare() Errno {
+// again, as Flush left them. It is for files of mounted file systems that nobody maps
+// any more.
+func (n *Node) Unshare() {
 	n.mu.Lock()
-	defer n.mu.Unlock()
-	errno := n.flush()
 	n.data = data{}
-	return errno
+	n.mu.Unlock()
 }
 
 // Mounted reports whether the node is of a mounted file system.

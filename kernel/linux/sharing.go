@@ -36,6 +36,7 @@ type shared struct {
 	node        *fs.Node
 	start, size uintptr
 	mapped      bool // shown somewhere; the node is held then
+	changed     bool // may hold what a mounted file system has not been told of
 }
 
 // minShared is how much address space a shared file gets at least, so that it
@@ -70,6 +71,7 @@ func (c call) mapShared(f *file, r *regular) (uintptr, Errno) {
 		s.mapped = errno == 0
 		s.node.SetMapped(s.mapped)
 	}
+	s.changed = s.changed || s.mapped && mayWrite
 	sweep()
 	return at, errno
 }
@@ -160,10 +162,25 @@ func sweep() {
 		if s.mapped && !config.Space.Aliased(s.start, s.start+s.size) {
 			s.mapped = false
 			s.node.SetMapped(false)
+			s.writeBack()
 			s.node.Release()
 		}
 		s.release()
 	}
+}
+
+// writeBack brings what was changed to the mounted file system that a file is of,
+// while the file is still there: one without a name goes with its last opener. The
+// caller holds sharing.mu.
+func (s *shared) writeBack() {
+	if !s.changed || !s.node.Mounted() || s.node.Links() == 0 {
+		return
+	}
+	if errno := s.node.Flush(); errno != 0 {
+		complain("cannot write back a mapped file: " + errno.Error())
+		return
+	}
+	s.changed = false
 }
 
 // release gives the memory of a file back that is neither mapped, nor open,
@@ -173,10 +190,8 @@ func (s *shared) release() {
 		return
 	}
 	if s.node.Mounted() {
-		if errno := s.node.Unshare(); errno != 0 {
-			complain("cannot write back a mapped file: " + errno.Error())
-			return
-		}
+		s.writeBack()
+		s.node.Unshare()
 	}
 	delete(sharing.files, s.node)
 	rawTrap(syscall.SYS_MUNMAP, s.start, s.size, 0, 0, 0, 0)
