@@ -19,7 +19,11 @@ func volumePath(name string) string {
 // TestVolume: what one machine writes the next one finds, on both boards.
 func TestVolume(t *testing.T) {
 	tool(t, "volume", "create", "kept", "--size", "64M")
-	run(t, "-v", "kept:/data", guest, "--", "volume").expect(t, 0, `found "", missing true`, "read-only false", "type 0xef53, size 64 MiB")
+	first := run(t, "-v", "kept:/data", guest, "--", "volume")
+	first.expect(t, 0, `found "", missing true`, "read-only false", `mapped "SHORT-lived"`, "type 0xef53, size 64 MiB")
+	if strings.Contains(first.output, "pith: ") {
+		t.Errorf("the kernel complains:\n%s", first.output)
+	}
 	run(t, "-v", "kept:/data", "--machine-type", "q35", guest, "--", "volume").expect(t, 0, `found "WORD "`, "read-only false")
 	run(t, "-v", "kept:/data:ro", guest, "--", "volume", "look").expect(t, 0, `found "WORD word "`, "read-only true")
 	sound(t, "kept")
@@ -47,6 +51,28 @@ func TestVolumeStopped(t *testing.T) {
 	cmd.Wait()
 	run(t, "-v", "stopped:/data", guest, "--", "unsynced").expect(t, 0, `found "kept"`)
 	sound(t, "stopped")
+}
+
+// TestSyncByInstruction: what sync was called for, not by way of package syscall, is there
+// after the machine was killed.
+func TestSyncByInstruction(t *testing.T) {
+	tool(t, "volume", "create", "synced", "--size", "64M")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, command, "run", "--rm", "--name", "synced", "-v", "synced:/data", guest, "--", "sync")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	expectLine(t, bufio.NewReader(out), "synced")
+	if err := syscall.Kill(emulator(t, "synced"), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	cmd.Wait()
+	run(t, "-v", "synced:/data", guest, "--", "synced").expect(t, 0, `"by sync" <nil>`)
 }
 
 // TestVolumeRefused: each with its sentence, and exit code 2.

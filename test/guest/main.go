@@ -56,6 +56,8 @@ var programs = map[string]func(){
 	"data":     runData,
 	"folder":   useFolder,
 	"raw":      raw,
+	"sync":     syncVolume,
+	"synced":   showSynced,
 	"busy": func() {
 		for {
 			burn()

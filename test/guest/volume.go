@@ -7,7 +7,39 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
+
+// mapRemoved maps a file of the volume that has neither name nor descriptor any more.
+func mapRemoved() {
+	f, err := os.Create("/data/short")
+	check(err)
+	_, err = f.WriteString("short-lived")
+	check(err)
+	m, err := syscall.Mmap(int(f.Fd()), 0, 11, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+	check(err)
+	check(os.Remove("/data/short"))
+	check(f.Close())
+	copy(m, "SHORT")
+	fmt.Printf("mapped %q\n", m)
+	check(syscall.Munmap(m))
+}
+
+// syncVolume writes a file, calls sync by the SYSCALL instruction itself, as package
+// golang.org/x/sys/unix does, and waits to be killed.
+func syncVolume() {
+	check(os.WriteFile("/data/synced", []byte("by sync"), 0o600))
+	unix.Sync()
+	fmt.Println("synced")
+	select {}
+}
+
+// showSynced prints what of it is there.
+func showSynced() {
+	text, err := os.ReadFile("/data/synced")
+	fmt.Printf("%q %v\n", text, err)
+}
 
 // useVolume looks at /data, writes to it, and says what came of it.
 func useVolume() {
@@ -31,6 +63,7 @@ func useVolume() {
 	check(syscall.Munmap(m))
 	check(os.Remove("/data/dir/file")) // open, and with another name
 	check(os.Rename("/data/other"+fmt.Sprint(len(old)), "/data/dir/file"))
+	mapRemoved()
 	var st syscall.Statfs_t
 	check(syscall.Statfs("/data", &st))
 	fmt.Printf("type %#x, size %d MiB\n", st.Type, int64(st.Blocks)*st.Bsize>>20)
