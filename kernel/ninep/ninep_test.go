@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -385,22 +386,22 @@ func TestReadOnly(t *testing.T) {
 func TestRights(t *testing.T) {
 	tree, host, _ := mounted(t, false)
 	write(t, filepath.Join(host.root, "f"), "text")
-	denied := map[uint32]Errno{} // by access mode
-	host.forge = func(request, reply []byte) []byte {
-		if errno := denied[le.Uint32(request[len(request)-4:])&3]; request[4] == typeLopen && errno != 0 {
+	var denied atomic.Uint32 // an access mode; handles that were let go are closed meanwhile
+	denied.Store(syscall.O_WRONLY)
+	host.setForge(func(request, reply []byte) []byte {
+		if request[4] == typeLopen && le.Uint32(request[len(request)-4:])&3 == denied.Load() {
 			// What was opened is closed by the clunk that follows.
-			return le.AppendUint32([]byte{11, 0, 0, 0, 7, request[5], request[6]}, uint32(errno))
+			return le.AppendUint32([]byte{11, 0, 0, 0, 7, request[5], request[6]}, uint32(syscall.EACCES))
 		}
 		return reply
-	}
-	denied[syscall.O_WRONLY] = syscall.EACCES
+	})
 	o, errno := tree.Open(tree.Root(), "/src/f", syscall.O_RDWR, 0)
 	must(t, errno)
 	want(t, o.Node.AcquireToWrite(), syscall.EACCES)
 	if got := contents(t, tree, "/src/f"); got != "text" {
 		t.Errorf("%q", got)
 	}
-	denied = map[uint32]Errno{syscall.O_RDONLY: syscall.EACCES}
+	denied.Store(syscall.O_RDONLY)
 	must(t, o.Node.AcquireToWrite())
 	_, errno = o.Node.ReadAt(make([]byte, 4), 0)
 	want(t, errno, syscall.EACCES)
@@ -434,7 +435,7 @@ func TestBadHost(t *testing.T) {
 			system.c.report = func(s string) { told = append(told, s) }
 			write(t, filepath.Join(host.root, "f"), "x")
 			n := open(t, tree, "/src/f", syscall.O_RDONLY)
-			host.forge = forge
+			host.setForge(forge)
 			_, errno := n.ReadAt(make([]byte, 10), 0)
 			want(t, errno, syscall.EIO)
 			host.mu.Lock()
@@ -459,14 +460,14 @@ func TestBadStart(t *testing.T) {
 		"messages of 100 bytes": append([]byte{100, 0, 0, 0, 8, 0}, "9P2000.L"...),
 		"messages of 524288":    append([]byte{0, 0, 8, 0, 8, 0}, "9P2000.L"...),
 	} {
-		host.forge = func(request, _ []byte) []byte {
+		host.setForge(func(request, _ []byte) []byte {
 			return append(append(le.AppendUint32(nil, uint32(7+len(body))), 101, request[5], request[6]), body...)
-		}
+		})
 		if _, err := New(host, Options{}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}
-	host.forge = nil
+	host.setForge(nil)
 	if err := os.Remove(host.root); err != nil {
 		t.Fatal(err)
 	}
@@ -488,7 +489,7 @@ func FuzzHost(f *testing.F) {
 		os.Symlink("f", filepath.Join(host.root, "link"))
 		count := 0
 		var mu sync.Mutex
-		host.forge = func(request, reply []byte) []byte {
+		host.setForge(func(request, reply []byte) []byte {
 			mu.Lock()
 			defer mu.Unlock()
 			if count++; count <= int(skip%16) || len(noise) == 0 {
@@ -499,7 +500,7 @@ func FuzzHost(f *testing.F) {
 			noise = noise[n:]
 			out := append(le.AppendUint32(nil, uint32(7+len(body))), request[4]+1, request[5], request[6])
 			return append(out, body...)
-		}
+		})
 		root := tree.Root()
 		if o, errno := tree.Open(root, "/src/f", syscall.O_RDWR|syscall.O_CREAT, 0o644); errno == 0 && o.Node.IsRegular() {
 			if o.Node.AcquireToWrite() == 0 {

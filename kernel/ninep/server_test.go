@@ -69,14 +69,24 @@ func (s *server) Exchange(slot int, request, reply [][]byte) (int, error) {
 		s.errorf("a request of %d bytes says that it has %d", len(whole), le.Uint32(whole))
 	}
 	answer := s.answer(whole)
-	if s.forge != nil {
-		answer = s.forge(whole, answer)
+	s.mu.Lock()
+	forge := s.forge
+	s.mu.Unlock()
+	if forge != nil {
+		answer = forge(whole, answer)
 	}
 	left := answer
 	for _, p := range reply {
 		left = left[copy(p, left):]
 	}
 	return len(answer), nil
+}
+
+// setForge has replies changed from now on; nil leaves them as they are.
+func (s *server) setForge(forge func(request, reply []byte) []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.forge = forge
 }
 
 // answer makes the whole reply to a request.
