@@ -102,13 +102,7 @@ func (i *inode) Drop() {
 // opened returns the handle at one of the inode's places, opened if there is none.
 // The caller releases it.
 func (i *inode) opened(place **handle, flags uint32) (*handle, Errno) {
-	i.mu.Lock()
-	h := *place
-	if h != nil {
-		h.hold()
-	}
-	i.mu.Unlock()
-	if h != nil {
+	if h := i.held(place); h != nil {
 		return h, 0
 	}
 	h, errno := i.open(flags)
@@ -121,6 +115,16 @@ func (i *inode) opened(place **handle, flags uint32) (*handle, Errno) {
 		*place = h.hold()
 	}
 	return h, 0
+}
+
+// held returns the handle at one of the inode's places, or nil. The caller releases it.
+func (i *inode) held(place **handle) *handle {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if *place == nil {
+		return nil
+	}
+	return (*place).hold()
 }
 
 // open returns a new handle that is open.
@@ -205,13 +209,7 @@ func (i *inode) settle() Errno {
 // temporarily is opened, but for the caller alone if there is no such handle yet: it
 // is for nodes that may not be held.
 func (i *inode) temporarily(place **handle, flags uint32) (*handle, Errno) {
-	i.mu.Lock()
-	h := *place
-	if h != nil {
-		h.hold()
-	}
-	i.mu.Unlock()
-	if h != nil {
+	if h := i.held(place); h != nil {
 		return h, 0
 	}
 	return i.open(flags)
