@@ -11,7 +11,6 @@ package blk
 import (
 	"errors"
 	"strconv"
-	"sync"
 
 	"pith/kernel/virtio"
 )
@@ -50,26 +49,22 @@ type Device struct {
 	flushes  bool
 	most     int // bytes of one request
 
-	mu      sync.Mutex
-	changed sync.Cond // a request was completed, or the wait is up to someone else
-	queue   *virtio.Queue
-	waiting bool // somebody is in Await
-	free    []*slot
-	posted  []*slot // by the id of their chains
+	requests *virtio.Requests
+	free     []*slot // under the lock of requests
 }
 
 // slot is the memory of one request.
 type slot struct {
+	virtio.Request
+
 	head     []byte // header, and the status behind it
 	headPhys uint64
 	data     []byte
 	dataPhys uint64
 
-	kind    uint32
-	pieces  [][]byte // where what is read goes
-	length  int
-	written uint32
-	done    bool
+	kind   uint32
+	pieces [][]byte // where what is read goes
+	length int
 }
 
 // New starts the device behind t. report, which may be nil, is told if the device
@@ -92,22 +87,21 @@ func start(t virtio.Transport, mem virtio.Memory, report func(error)) (*Device, 
 		return nil, err
 	}
 	d := &Device{readOnly: features&featureReadOnly != 0, flushes: features&featureFlush != 0, most: slotSize}
-	d.changed.L = &d.mu
 	if err := d.configure(t, features); err != nil {
 		return nil, err
 	}
 	packed := virtio.Pack(mem)
-	d.queue, err = virtio.NewQueue(t, packed, virtio.QueueOptions{
+	queue, err := virtio.NewQueue(t, packed, virtio.QueueOptions{
 		Name: "virtio-blk queue", Size: 4 * slots, Features: features, Interrupts: true, Report: report,
 	})
 	if err != nil {
 		return nil, err
 	}
-	if d.queue.Size() < 3 {
+	if queue.Size() < 3 {
 		return nil, errors.New("its queue is too short for a request")
 	}
-	d.posted = make([]*slot, d.queue.Size())
-	for range min(slots, d.queue.Size()/3) {
+	d.requests = virtio.NewRequests(queue)
+	for range min(slots, queue.Size()/3) {
 		s := &slot{}
 		s.head, s.headPhys = packed.Alloc(headerSize + 1)
 		s.data, s.dataPhys = mem.Alloc(slotSize)
@@ -167,8 +161,8 @@ func (d *Device) Flush() error {
 	if !d.flushes {
 		return nil
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.requests.Lock()
+	defer d.requests.Unlock()
 	return d.finish(d.post(kindFlush, 0, nil, 0))
 }
 
@@ -176,8 +170,8 @@ func (d *Device) Flush() error {
 // bytes.
 func (d *Device) Serial() (string, error) {
 	name := make([]byte, serialSize)
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.requests.Lock()
+	defer d.requests.Unlock()
 	if err := d.finish(d.post(kindSerial, 0, [][]byte{name}, serialSize)); err != nil {
 		return "", err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"pith/kernel/virtio"
 	"pith/kernel/virtio/mmio"
+	"pith/kernel/virtio/mmio/mmiotest"
 	"pith/kernel/virtio/virtiotest"
 )
 
@@ -95,12 +96,7 @@ func newDisk(t testing.TB, size int, features uint64, sizeMax uint32) (*Device, 
 		}
 		go disk.serve()
 	}
-	m := virtiotest.NewMMIO(raw)
-	t.Cleanup(m.Line.Close)
-	tr, err := mmio.New(m, m.Line)
-	if err != nil {
-		t.Fatal(err)
-	}
+	tr := mmiotest.Open(t, raw)
 	d, err := New(tr, mem, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -299,12 +295,7 @@ func FuzzDevice(f *testing.F) {
 			return uint32(c.ID), uint32(c.Room())
 		}
 		raw.Notify = func(int) { disk.serve() }
-		m := virtiotest.NewMMIO(raw)
-		t.Cleanup(m.Line.Close)
-		tr, err := mmio.New(m, m.Line)
-		if err != nil {
-			t.Fatal(err)
-		}
+		tr := mmiotest.Open(t, raw)
 		d, err := New(tr, mem, nil)
 		if err != nil {
 			t.Fatal(err)

@@ -16,8 +16,8 @@ func (d *Device) transfer(kind uint32, off int64, pieces [][]byte) (err error) {
 	if off < 0 || off%SectorSize != 0 || total%SectorSize != 0 || off > d.size || int64(total) > d.size-off {
 		return errors.New("virtio-blk: " + strconv.Itoa(total) + " bytes at " + strconv.FormatInt(off, 10) + " are not on the device")
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	d.requests.Lock()
+	defer d.requests.Unlock()
 	var under []*slot // under way, in order
 	for total > 0 || len(under) > 0 {
 		if total > 0 && err == nil && (len(under) == 0 || len(d.free) > 0) {
@@ -52,17 +52,17 @@ func cut(pieces [][]byte, n int) (first, rest [][]byte) {
 }
 
 // post makes a request of n bytes; finish must follow. It waits for a slot. It
-// returns nil if the device has been shut down. The caller holds d.mu.
+// returns nil if the device has been shut down. The caller holds the lock of d.requests.
 func (d *Device) post(kind uint32, off int64, pieces [][]byte, n int) *slot {
-	for len(d.free) == 0 && d.queue.Err() == nil {
-		d.wait()
+	for len(d.free) == 0 && d.requests.Err() == nil {
+		d.requests.Wait()
 	}
-	if d.queue.Err() != nil {
+	if d.requests.Err() != nil {
 		return nil
 	}
 	s := d.free[len(d.free)-1]
 	d.free = d.free[:len(d.free)-1]
-	s.kind, s.pieces, s.length, s.done = kind, pieces, n, false
+	s.kind, s.pieces, s.length = kind, pieces, n
 	virtio.Store32(s.head, kind)
 	virtio.Store32(s.head[4:], 0)
 	virtio.Store64(s.head[8:], uint64(off/SectorSize))
@@ -73,12 +73,10 @@ func (d *Device) post(kind uint32, off int64, pieces [][]byte, n int) *slot {
 			at += copy(s.data[at:], p)
 		}
 	}
-	id, ok := d.queue.Add(s.segments())
-	if !ok {
+	out, in := s.segments()
+	if !d.requests.Post(&s.Request, out, in) {
 		return nil // only a dead queue has no room for the request of a free slot
 	}
-	d.posted[id] = s
-	d.queue.Publish()
 	return s
 }
 
@@ -95,19 +93,16 @@ func (s *slot) segments() (out, in []virtio.Segment) {
 	return out, append(in, virtio.Segment{Phys: s.headPhys + headerSize, Len: 1})
 }
 
-// finish waits for a request of post's and says how it went. The caller holds d.mu.
+// finish waits for a request of post's and says how it went. The caller holds the lock of d.requests.
 func (d *Device) finish(s *slot) error {
-	for s != nil && !s.done && d.queue.Err() == nil {
-		d.wait()
-	}
-	if s == nil || !s.done {
-		return d.queue.Err() // the device may still write to the slot
+	if s == nil || !d.requests.Finish(&s.Request) {
+		return d.requests.Err() // the device may still write to the slot
 	}
 	status := s.head[headerSize] // read once
 	if err := d.judge(s, status); err != nil {
-		if d.queue.Err() == nil {
+		if d.requests.Err() == nil {
 			d.free = append(d.free, s)
-			d.changed.Broadcast()
+			d.requests.Changed()
 		}
 		return err
 	}
@@ -118,7 +113,7 @@ func (d *Device) finish(s *slot) error {
 		}
 	}
 	d.free = append(d.free, s)
-	d.changed.Broadcast()
+	d.requests.Changed()
 	return nil
 }
 
@@ -131,51 +126,12 @@ func (d *Device) judge(s *slot, status byte) error {
 	case 2:
 		return errors.New("virtio-blk: the host does not support the request")
 	default:
-		d.fail("completed a request with status " + strconv.Itoa(int(status)))
-		return d.queue.Err()
+		d.requests.Fail("completed a request with status " + strconv.Itoa(int(status)))
+		return d.requests.Err()
 	}
-	if s.kind == kindRead && int(s.written) != s.length+1 {
-		d.fail("read " + strconv.Itoa(int(s.written)) + " bytes of " + strconv.Itoa(s.length+1))
-		return d.queue.Err()
+	if s.kind == kindRead && int(s.Written) != s.length+1 {
+		d.requests.Fail("read " + strconv.Itoa(int(s.Written)) + " bytes of " + strconv.Itoa(s.length+1))
+		return d.requests.Err()
 	}
 	return nil
-}
-
-func (d *Device) fail(reason string) {
-	d.queue.Fail(reason)
-	d.changed.Broadcast()
-}
-
-// wait returns when something may have changed. One goroutine waits for the
-// device, the others for that one.
-func (d *Device) wait() {
-	if d.take() {
-		return
-	}
-	if d.waiting {
-		d.changed.Wait()
-		return
-	}
-	d.waiting = true
-	d.queue.Await(&d.mu)
-	d.waiting = false
-	d.take()
-	d.changed.Broadcast()
-}
-
-// take marks what the device has completed; it reports whether there was something.
-func (d *Device) take() (any bool) {
-	for {
-		id, n, ok := d.queue.Take()
-		if !ok {
-			break
-		}
-		s := d.posted[id]
-		d.posted[id] = nil
-		s.written, s.done, any = n, true, true
-	}
-	if any {
-		d.changed.Broadcast()
-	}
-	return any || d.queue.Err() != nil
 }

@@ -10,7 +10,7 @@ import (
 
 	"pith/kernel/link"
 	"pith/kernel/virtio"
-	"pith/kernel/virtio/mmio"
+	"pith/kernel/virtio/mmio/mmiotest"
 	"pith/kernel/virtio/pci"
 	"pith/kernel/virtio/virtiotest"
 )
@@ -62,15 +62,7 @@ func (c *counter) grow() []*link.Buffer {
 // bus puts a device behind one of the two transports.
 type bus func(t testing.TB, d *virtiotest.Device) virtio.Transport
 
-func onMMIO(t testing.TB, d *virtiotest.Device) virtio.Transport {
-	m := virtiotest.NewMMIO(d)
-	t.Cleanup(m.Line.Close)
-	tr, err := mmio.New(m, m.Line)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tr
-}
+func onMMIO(t testing.TB, d *virtiotest.Device) virtio.Transport { return mmiotest.Open(t, d) }
 
 func onPCI(t testing.TB, d *virtiotest.Device) virtio.Transport {
 	p := virtiotest.NewPCI(d, true)

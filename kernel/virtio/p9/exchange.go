@@ -20,11 +20,11 @@ func (d *Device) Exchange(slot int, request, reply [][]byte) (int, error) {
 	if err := d.roundTrip(s, out, in); err != nil {
 		return 0, err
 	}
-	left := s.reply[:s.written]
+	left := s.reply[:s.Written]
 	for _, p := range reply {
 		left = left[copy(p, left):]
 	}
-	return int(s.written), nil
+	return int(s.Written), nil
 }
 
 // load puts a request into the slot's memory, and says what the device reads and
@@ -53,61 +53,18 @@ func (s *slot) load(request [][]byte) (out, in virtio.Segment, err error) {
 
 // roundTrip has the device read out, and waits until it has written in.
 func (d *Device) roundTrip(s *slot, out, in virtio.Segment) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	s.done = false
-	id, ok := d.queue.Add([]virtio.Segment{out}, []virtio.Segment{in})
-	if !ok {
-		return d.stopped() // only a dead queue has no room for a slot's request
-	}
-	d.posted[id] = s
-	d.queue.Publish()
-	for !s.done && d.queue.Err() == nil {
-		d.wait()
-	}
-	if !s.done {
-		return d.stopped() // the device may still write to the slot
+	d.requests.Lock()
+	defer d.requests.Unlock()
+	// Only a dead queue has no room for a slot's request, and leaves one unfinished.
+	if !d.requests.Post(&s.Request, []virtio.Segment{out}, []virtio.Segment{in}) || !d.requests.Finish(&s.Request) {
+		return d.stopped()
 	}
 	return nil
 }
 
 func (d *Device) stopped() error {
-	if err := d.queue.Err(); err != nil {
+	if err := d.requests.Err(); err != nil {
 		return err
 	}
 	return errors.New("virtio-9p: a slot is used twice")
-}
-
-// wait returns when something may have changed. One goroutine waits for the
-// device, the others for that one.
-func (d *Device) wait() {
-	if d.take() {
-		return
-	}
-	if d.waiting {
-		d.changed.Wait()
-		return
-	}
-	d.waiting = true
-	d.queue.Await(&d.mu)
-	d.waiting = false
-	d.take()
-	d.changed.Broadcast()
-}
-
-// take marks what the device has completed; it reports whether there was something.
-func (d *Device) take() (any bool) {
-	for {
-		id, n, ok := d.queue.Take()
-		if !ok {
-			break
-		}
-		s := d.posted[id]
-		d.posted[id] = nil
-		s.written, s.done, any = n, true, true
-	}
-	if any {
-		d.changed.Broadcast()
-	}
-	return any || d.queue.Err() != nil
 }

@@ -11,7 +11,6 @@ package p9
 import (
 	"errors"
 	"strconv"
-	"sync"
 
 	"pith/kernel/virtio"
 )
@@ -30,23 +29,18 @@ const (
 type Device struct {
 	tag string
 
-	slots []*slot
-
-	mu      sync.Mutex
-	changed sync.Cond // a request was completed, or the wait is up to someone else
-	queue   *virtio.Queue
-	waiting bool    // somebody is in Await
-	posted  []*slot // by the id of their chains
+	slots    []*slot
+	requests *virtio.Requests
 }
 
 // slot is the memory of one request and its reply.
 type slot struct {
+	virtio.Request
+
 	small, large         []byte
 	smallPhys, largePhys uint64
 
-	reply   []byte // where the reply lies: in small or large
-	written uint32
-	done    bool
+	reply []byte // where the reply lies: in small or large
 }
 
 // New starts the device behind t. report, which may be nil, is told if the device
@@ -69,20 +63,19 @@ func start(t virtio.Transport, mem virtio.Memory, report func(error)) (*Device, 
 		return nil, err
 	}
 	d := &Device{}
-	d.changed.L = &d.mu
 	if features&featureTag != 0 {
 		if d.tag, err = readTag(t); err != nil {
 			return nil, err
 		}
 	}
-	d.queue, err = virtio.NewQueue(t, virtio.Pack(mem), virtio.QueueOptions{
+	queue, err := virtio.NewQueue(t, virtio.Pack(mem), virtio.QueueOptions{
 		Name: "virtio-9p queue", Size: 2 * slots, Features: features, Interrupts: true, Report: report,
 	})
 	if err != nil {
 		return nil, err
 	}
-	d.posted = make([]*slot, d.queue.Size())
-	for range d.queue.Size() / 2 {
+	d.requests = virtio.NewRequests(queue)
+	for range queue.Size() / 2 {
 		if s := newSlot(mem); s != nil {
 			d.slots = append(d.slots, s)
 		}
@@ -132,4 +125,4 @@ func (d *Device) Requests() int { return len(d.slots) }
 func (d *Device) MessageSize() int { return largeSize }
 
 // Err says why the device was shut down; nil as long as it was not.
-func (d *Device) Err() error { return d.queue.Err() }
+func (d *Device) Err() error { return d.requests.Err() }

@@ -11,6 +11,7 @@ import (
 
 	"pith/kernel/virtio"
 	"pith/kernel/virtio/mmio"
+	"pith/kernel/virtio/mmio/mmiotest"
 	"pith/kernel/virtio/virtiotest"
 )
 
@@ -79,12 +80,7 @@ func newMirror(t testing.TB, features uint64, queue int) (*Device, *mirror) {
 		}
 		go m.serve()
 	}
-	bus := virtiotest.NewMMIO(raw)
-	t.Cleanup(bus.Line.Close)
-	tr, err := mmio.New(bus, bus.Line)
-	if err != nil {
-		t.Fatal(err)
-	}
+	tr := mmiotest.Open(t, raw)
 	d, err := New(tr, mem, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -205,12 +201,7 @@ func TestLittleMemory(t *testing.T) {
 	raw := virtiotest.NewDevice(mem, virtio.Type9P, virtio.FeatureVersion1, config("x"), 16)
 	m := &mirror{q: raw.Queue(0)}
 	raw.Notify = func(int) { m.serve() }
-	bus := virtiotest.NewMMIO(raw)
-	t.Cleanup(bus.Line.Close)
-	tr, err := mmio.New(bus, bus.Line)
-	if err != nil {
-		t.Fatal(err)
-	}
+	tr := mmiotest.Open(t, raw)
 	mem.Limit(3 * largeSize)
 	d, err := New(tr, mem, nil)
 	if err != nil {
@@ -253,12 +244,7 @@ func FuzzDevice(f *testing.F) {
 			return uint32(c.ID), n
 		}
 		raw.Notify = func(int) { m.serve() }
-		bus := virtiotest.NewMMIO(raw)
-		t.Cleanup(bus.Line.Close)
-		tr, err := mmio.New(bus, bus.Line)
-		if err != nil {
-			t.Fatal(err)
-		}
+		tr := mmiotest.Open(t, raw)
 		d, err := New(tr, mem, nil)
 		if err != nil {
 			t.Fatal(err)

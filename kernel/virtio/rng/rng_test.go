@@ -8,6 +8,7 @@ import (
 
 	"pith/kernel/virtio"
 	"pith/kernel/virtio/mmio"
+	"pith/kernel/virtio/mmio/mmiotest"
 	"pith/kernel/virtio/virtiotest"
 )
 
@@ -39,12 +40,7 @@ func newSource(t *testing.T, features uint64, notify func(s *source)) (*Device, 
 	raw := virtiotest.NewDevice(mem, virtio.TypeEntropy, virtio.FeatureVersion1|features, nil, 64)
 	s := &source{q: raw.Queue(0), step: 100}
 	raw.Notify = func(int) { notify(s) }
-	m := virtiotest.NewMMIO(raw)
-	t.Cleanup(m.Line.Close)
-	tr, err := mmio.New(m, m.Line)
-	if err != nil {
-		t.Fatal(err)
-	}
+	tr := mmiotest.Open(t, raw)
 	d, err := New(tr, mem, nil)
 	if err != nil {
 		t.Fatal(err)
