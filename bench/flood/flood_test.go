@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"pith/bench/lab"
+	"pith/bench/lab/labtest"
 	"pith/service/packet"
 )
 
@@ -189,17 +190,10 @@ func TestLiars(t *testing.T) {
 
 // TestFrames sends frames in a network namespace of its own.
 func TestFrames(t *testing.T) {
-	if !lab.Inside() {
-		if _, err := os.Stat("/dev/net/tun"); err != nil {
-			t.Skipf("no lab can be made here: %v", err)
-		}
-		code, err := lab.Enter(t.Context(), "-test.run=^TestFrames$", "-test.v")
-		if err != nil {
-			t.Skip(err)
-		}
-		if code != 0 {
-			t.Fatalf("in the lab: exit code %d", code)
-		}
+	if _, err := os.Stat("/dev/net/tun"); err != nil {
+		t.Skipf("no lab can be made here: %v", err)
+	}
+	if !labtest.Enter(t) {
 		return
 	}
 	l, err := lab.Open(t.Context())

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"pith/bench/lab"
+	"pith/bench/lab/labtest"
 	"pith/service/packet"
 )
 
@@ -50,19 +50,12 @@ func TestConsole(t *testing.T) {
 
 // TestHost measures the host's own forwarding, in a network namespace of its own.
 func TestHost(t *testing.T) {
-	if !lab.Inside() {
-		for _, tool := range []string{"ip", "nft", "nsenter"} {
-			if _, err := exec.LookPath(tool); err != nil {
-				t.Skipf("nothing forwards without it: %v", err)
-			}
+	for _, tool := range []string{"ip", "nft", "nsenter"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("nothing forwards without it: %v", err)
 		}
-		code, err := lab.Enter(t.Context(), "-test.run=^TestHost$", "-test.v")
-		if err != nil {
-			t.Skip(err)
-		}
-		if code != 0 {
-			t.Fatalf("in the lab: exit code %d", code)
-		}
+	}
+	if !labtest.Enter(t) {
 		return
 	}
 	for _, service := range Services {

@@ -12,23 +12,16 @@ import (
 	"testing"
 	"time"
 
-	"pith/bench/lab"
+	"pith/bench/lab/labtest"
 )
 
 // TestNoPorts: in a namespace with four local ports there can be four connections
 // to one server; the load says so, and doesn't count the rest as lost.
 func TestNoPorts(t *testing.T) {
-	if !lab.Inside() {
-		if _, err := os.Stat("/proc/self/ns/net"); err != nil {
-			t.Skipf("there are no network namespaces here: %v", err)
-		}
-		code, err := lab.Enter(t.Context(), "-test.run=^TestNoPorts$", "-test.v")
-		if err != nil {
-			t.Skip(err)
-		}
-		if code != 0 {
-			t.Fatalf("in the namespace: exit code %d", code)
-		}
+	if _, err := os.Stat("/proc/self/ns/net"); err != nil {
+		t.Skipf("there are no network namespaces here: %v", err)
+	}
+	if !labtest.Enter(t) {
 		return
 	}
 	if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {

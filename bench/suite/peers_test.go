@@ -11,6 +11,7 @@ import (
 	"pith"
 	"pith/bench"
 	"pith/bench/lab"
+	"pith/bench/lab/labtest"
 )
 
 func TestPeersPlan(t *testing.T) {
@@ -53,17 +54,10 @@ func TestPeersRefused(t *testing.T) {
 
 // TestPeers starts those that are installed, in a lab, and asks them.
 func TestPeers(t *testing.T) {
-	if !lab.Inside() {
-		if _, err := os.Stat("/dev/net/tun"); err != nil {
-			t.Skipf("no lab can be made here: %v", err)
-		}
-		code, err := lab.Enter(t.Context(), "-test.run=^TestPeers$", "-test.v")
-		if err != nil {
-			t.Skip(err)
-		}
-		if code != 0 {
-			t.Fatalf("in the lab: exit code %d", code)
-		}
+	if _, err := os.Stat("/dev/net/tun"); err != nil {
+		t.Skipf("no lab can be made here: %v", err)
+	}
+	if !labtest.Enter(t) {
 		return
 	}
 	l, err := lab.Open(t.Context())
