@@ -5,7 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -122,12 +122,7 @@ func (t *Nanos) manifest(place lab.Place) string {
 	}
 	b.WriteString(")\n")
 	if place.Addr.IsValid() {
-		fmt.Fprintf(&b, "ipaddr:%s\nnetmask:%s\ngateway:%s\n", place.Addr.Addr(), netmask(place.Addr), place.Gateway)
+		fmt.Fprintf(&b, "ipaddr:%s\nnetmask:%s\ngateway:%s\n", place.Addr.Addr(), net.IP(net.CIDRMask(place.Addr.Bits(), 32)), place.Gateway)
 	}
 	return b.String() + ")\n"
-}
-
-func netmask(p netip.Prefix) netip.Addr {
-	mask := ^uint32(0) << (32 - p.Bits())
-	return netip.AddrFrom4([4]byte{byte(mask >> 24), byte(mask >> 16), byte(mask >> 8), byte(mask)})
 }

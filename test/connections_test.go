@@ -116,26 +116,26 @@ func greet() int {
 // fd00:7::1/64, and removes it at the end.
 func namespace(t *testing.T) string {
 	t.Helper()
+	return newNamespace(t, "pith-test", "tuntap add tap0 mode tap", "addr add 10.0.0.1/24 dev tap0",
+		"addr add fd00:7::1/64 dev tap0 nodad", "link set tap0 up")
+}
+
+// newNamespace makes a network namespace in which lo is up and these lines of ip were done,
+// and removes it at the end.
+func newNamespace(t *testing.T, name string, lines ...string) string {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("a network namespace takes root")
 	}
 	if _, err := exec.LookPath("ip"); err != nil {
 		t.Skip("iproute2's ip is not installed")
 	}
-	ns := fmt.Sprintf("pith-test-%d", os.Getpid())
-	ip := func(args ...string) {
-		t.Helper()
-		if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
-			t.Fatalf("ip %s: %v\n%s", strings.Join(args, " "), err, out)
-		}
-	}
-	ip("netns", "add", ns)
+	ns := fmt.Sprintf("%s-%d", name, os.Getpid())
+	runIP(t, "netns", "add", ns)
 	t.Cleanup(func() { exec.Command("ip", "netns", "del", ns).Run() })
-	ip("-n", ns, "link", "set", "lo", "up")
-	ip("-n", ns, "tuntap", "add", "tap0", "mode", "tap")
-	ip("-n", ns, "addr", "add", "10.0.0.1/24", "dev", "tap0")
-	ip("-n", ns, "addr", "add", "fd00:7::1/64", "dev", "tap0", "nodad")
-	ip("-n", ns, "link", "set", "tap0", "up")
+	for _, line := range append([]string{"link set lo up"}, lines...) {
+		runIP(t, append([]string{"-n", ns}, strings.Fields(line)...)...)
+	}
 	return ns
 }
 

@@ -79,22 +79,8 @@ func TestOneQueue(t *testing.T) {
 // it that may have several queues.
 func queuesPlace(t *testing.T) string {
 	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Skip("network namespaces take root")
-	}
-	if _, err := exec.LookPath("ip"); err != nil {
-		t.Skip("iproute2's ip is not installed")
-	}
-	place := fmt.Sprintf("pith-queues-%d", os.Getpid())
-	runIP(t, "netns", "add", place)
-	t.Cleanup(func() { exec.Command("ip", "netns", "del", place).Run() })
-	for _, line := range []string{
-		"link set lo up", "link add bridge0 type bridge", "addr add 10.8.0.1/24 dev bridge0", "link set bridge0 up",
-		"tuntap add tap0 mode tap multi_queue", "link set tap0 master bridge0 up",
-	} {
-		runIP(t, append([]string{"-n", place}, strings.Fields(line)...)...)
-	}
-	return place
+	return newNamespace(t, "pith-queues", "link add bridge0 type bridge", "addr add 10.8.0.1/24 dev bridge0", "link set bridge0 up",
+		"tuntap add tap0 mode tap multi_queue", "link set tap0 master bridge0 up")
 }
 
 // startInside starts a machine in a namespace, in the background, and removes it at the
