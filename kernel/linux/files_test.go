@@ -388,6 +388,21 @@ func TestGeneratedFiles(t *testing.T) {
 	if errno == 0 {
 		t.Log("files can be made in /proc: harmless, as root owns the tree")
 	}
+}
+
+// TestGeneratedFileReplaced: a program may put a file of its own in the place of
+// one that the kernel writes.
+func TestGeneratedFileReplaced(t *testing.T) {
+	generated := readAll(t, "/etc/hosts")
+	_, errno := do(syscall.SYS_LINK, pointer("/etc/hosts"), pointer("/etc/hosts.kept"), 0)
+	want(t, errno, 0)
+	t.Cleanup(func() {
+		_, errno := do(syscall.SYS_RENAME, pointer("/etc/hosts.kept"), pointer("/etc/hosts"), 0)
+		want(t, errno, 0)
+		if got := readAll(t, "/etc/hosts"); got != generated {
+			t.Errorf("moved back, /etc/hosts holds %q, not %q", got, generated)
+		}
+	})
 	writeFile(t, "/tmp/hosts", "replaced\n")
 	_, errno = do(syscall.SYS_RENAME, pointer("/tmp/hosts"), pointer("/etc/hosts"), 0)
 	want(t, errno, 0)
