@@ -4,6 +4,7 @@ import (
 	"context"
 	"debug/buildinfo"
 	"debug/elf"
+	"debug/gosym"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -132,20 +133,29 @@ func TestImage(ctx context.Context, o Options) (*Image, error) {
 	return open(o.Output, b.cache)
 }
 
-// isLinkedForPith tells whether a program begins at Pith's entry.
+// isLinkedForPith tells whether a program begins at Pith's entry. The go command
+// strips a test's symbols: what is left is the table that the runtime's own traces
+// are made with.
 func isLinkedForPith(file string) bool {
 	f, err := elf.Open(file)
 	if err != nil {
 		return false
 	}
 	defer f.Close()
-	symbols, err := f.Symbols()
+	text, lines := f.Section(".text"), f.Section(".gopclntab")
+	if text == nil || lines == nil {
+		return false
+	}
+	data, err := lines.Data()
 	if err != nil {
 		return false
 	}
-	return slices.ContainsFunc(symbols, func(s elf.Symbol) bool {
-		return strings.TrimSuffix(s.Name, ".abi0") == EntrySymbol && s.Value == f.Entry
-	})
+	table, err := gosym.NewTable(nil, gosym.NewLineTable(data, text.Addr))
+	if err != nil {
+		return false
+	}
+	entry := table.PCToFunc(f.Entry)
+	return entry != nil && entry.Entry == f.Entry && strings.TrimSuffix(entry.Name, ".abi0") == EntrySymbol
 }
 
 // linkTest builds the package that a test binary tests once more.
