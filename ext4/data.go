@@ -10,95 +10,12 @@ const (
 	writeCredit = 96 // what such a step may change: 16 pieces, and nodes of the tree
 	writePieces = 16
 	writeSpare  = 12 // blocks that the tree may need
-
-	firstAhead = 8 // blocks to read ahead of a reader in sequence, growing
-	mostAhead  = 64
 )
 
 func (in *Inode) plain() bool { return in.format() == syscall.S_IFREG }
 
 // maxSize is the largest file: block numbers have 32 bits.
 func (f *FS) maxSize() uint64 { return (math.MaxUint32 - 1) << f.blockShift }
-
-// ReadAt reads a regular file. Fewer bytes than asked for are the file's end.
-func (f *FS) ReadAt(in *Inode, p []byte, off int64) (n int, errno Errno) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.trim()
-	if !in.plain() || off < 0 {
-		return 0, syscall.EINVAL
-	}
-	size := in.size()
-	if uint64(off) >= size {
-		return 0, 0
-	}
-	p = p[:min(uint64(len(p)), size-uint64(off))]
-	for n < len(p) {
-		got, errno := f.readSome(in, p[n:], uint64(off)+uint64(n))
-		if errno != 0 {
-			return n, errno
-		}
-		n += got
-	}
-	f.accessed(in)
-	return n, 0
-}
-
-// readSome reads up to the end of a page, or of a hole.
-func (f *FS) readSome(in *Inode, p []byte, off uint64) (int, Errno) {
-	index, skip := uint32(off>>f.blockShift), int(off&uint64(f.s.blockSize-1))
-	if page := f.cached(in, index); page != nil {
-		return copy(p, page.data[skip:]), 0
-	}
-	block, run, unwritten, errno := f.find(in, index)
-	if errno != 0 {
-		return 0, errno
-	}
-	if block == 0 || unwritten {
-		n := min(uint64(len(p)), uint64(run)<<f.blockShift-uint64(skip))
-		clear(p[:n])
-		return int(n), 0
-	}
-	want := uint32((uint64(skip+len(p)) + uint64(f.s.blockSize) - 1) >> f.blockShift)
-	return f.fetch(in, index, block, min(run, f.readAhead(in, index, want)), p, skip)
-}
-
-// readAhead is how many blocks to read where want are needed.
-func (f *FS) readAhead(in *Inode, index, want uint32) uint32 {
-	if index == in.next && index > 0 {
-		in.ahead = min(max(2*in.ahead, firstAhead), mostAhead)
-	} else {
-		in.ahead = 0
-	}
-	left := uint32((in.size()-1)>>f.blockShift) - index + 1
-	n := min(want+in.ahead, left, maxPieces, uint32(max(f.maxPages/4, 1)))
-	in.next = index + n
-	return n
-}
-
-// fetch reads n blocks into pages, up to one that is there already, and copies
-// what p takes.
-func (f *FS) fetch(in *Inode, index uint32, block uint64, n uint32, p []byte, skip int) (int, Errno) {
-	parts := make([][]byte, 0, n)
-	for i := range n {
-		if i > 0 && in.pages[index+i] != nil {
-			break
-		}
-		parts = append(parts, make([]byte, f.s.blockSize))
-	}
-	if errno := f.readData(block, parts...); errno != 0 {
-		return 0, errno
-	}
-	done := 0
-	for i, data := range parts {
-		f.keep(in, index+uint32(i), data)
-		if done < len(p) {
-			done += copy(p[done:], data[skip:])
-			skip = 0
-		}
-	}
-	return done, 0
-}
 
 // WriteAt writes p to a regular file at off, or at its end if add is set, and
 // returns how much and where. Less than all comes with an error only if it is
@@ -235,7 +152,7 @@ func (f *FS) pageFor(in *Inode, index uint32, whole bool) (*page, Errno) {
 	if p := f.cached(in, index); p != nil {
 		return p, 0
 	}
-	return f.keep(in, index, make([]byte, f.s.blockSize)), 0
+	return f.keep(in, index, f.pageData()), 0
 }
 
 // back makes sure that blocks of a file have a place on the device, from the first

@@ -25,7 +25,7 @@
 //	commit.go, replay.go            the journal on the device
 //	alloc.go, extent.go             blocks and the files that they belong to
 //	inode.go, dir.go, names.go      files, directories
-//	pages.go, data.go               contents of files
+//	pages.go, read.go, data.go      contents of files
 //	orphan.go                       files that are open but have no name
 //	mkfs.go, check.go               for the host
 //

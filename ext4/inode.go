@@ -53,7 +53,9 @@ type Inode struct {
 	number uint32
 	raw    []byte // as on the device
 
-	io sync.Mutex // held by what changes contents, however many transactions it takes; before FS.mu
+	// io is held by what changes contents, however many transactions it takes, and for
+	// reading by what reads the device while FS.mu is free. It comes before FS.mu.
+	io sync.RWMutex
 
 	// Guarded by FS.mu:
 	users   int

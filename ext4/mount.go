@@ -51,6 +51,7 @@ type FS struct {
 	orphans    []*Inode // the first one was added first
 	named      int      // entries of directories in memory
 	pages      pageList
+	spare      [][]byte // memory of pages that had to go
 	dirtyPages int
 	timer      *time.Timer // set while something waits to be written
 }

@@ -63,6 +63,9 @@ func (f *FS) keep(in *Inode, index uint32, data []byte) *page {
 		}
 		f.pages.remove(old)
 		delete(old.in.pages, old.index)
+		if len(f.spare) < maxPieces {
+			f.spare = append(f.spare, old.data)
+		}
 	}
 	p := &page{in: in, index: index, data: data}
 	if in.pages == nil {
@@ -71,6 +74,17 @@ func (f *FS) keep(in *Inode, index uint32, data []byte) *page {
 	in.pages[index] = p
 	f.pages.push(p)
 	return p
+}
+
+// pageData is memory for a page, with anything in it: of one that had to go, if there is.
+func (f *FS) pageData() []byte {
+	last := len(f.spare) - 1
+	if last < 0 {
+		return make([]byte, f.s.blockSize)
+	}
+	data := f.spare[last]
+	f.spare = f.spare[:last]
+	return data
 }
 
 // pollute marks a page as newer than the device.

@@ -31,6 +31,10 @@ func NewRequests(q *Queue) *Requests {
 // Err says why the queue was shut down; nil as long as it was not. It needs no lock.
 func (r *Requests) Err() error { return r.queue.Err() }
 
+// Done tells whether the device has completed a request: Finish does not wait then. The
+// caller holds the lock.
+func (q *Request) Done() bool { return q.done }
+
 // Fail shuts the queue down, and wakes who waits.
 func (r *Requests) Fail(reason string) {
 	r.queue.Fail(reason)
@@ -40,15 +44,24 @@ func (r *Requests) Fail(reason string) {
 // Post has the device read out and write in. It returns false if the queue has no
 // room, or is shut down.
 func (r *Requests) Post(q *Request, out, in []Segment) bool {
+	ok := r.Add(q, out, in)
+	r.Publish()
+	return ok
+}
+
+// Add is Post without a word to the device, for requests that belong together: Publish
+// must follow before the lock is given up.
+func (r *Requests) Add(q *Request, out, in []Segment) bool {
 	q.done = false
 	id, ok := r.queue.Add(out, in)
-	if !ok {
-		return false
+	if ok {
+		r.posted[id] = q
 	}
-	r.posted[id] = q
-	r.queue.Publish()
-	return true
+	return ok
 }
+
+// Publish tells the device what was added. It does nothing if that is nothing.
+func (r *Requests) Publish() { r.queue.Publish() }
 
 // Finish waits for a request that was posted. It returns false if the queue was shut
 // down before: then the device may still write to its buffers.

@@ -35,8 +35,9 @@ const (
 const SectorSize = 512
 
 const (
-	slots      = 8        // requests under way at once
+	slots      = 16       // requests under way at once
 	slotSize   = 64 << 10 // bytes of one
+	batch      = 8        // requests that the device is told of at once: QEMU makes one of neighbours
 	headerSize = 16
 	serialSize = 20
 	notDone    = 0xff // a status that no device gives
@@ -50,7 +51,12 @@ type Device struct {
 	most     int // bytes of one request
 
 	requests *virtio.Requests
-	free     []*slot // under the lock of requests
+	mem      virtio.Memory // for the data of slots, which is made when it is needed
+	heads    virtio.Memory
+
+	// Under the lock of requests:
+	free   []*slot
+	unmade int // slots that there may still be
 }
 
 // slot is the memory of one request.
@@ -101,17 +107,25 @@ func start(t virtio.Transport, mem virtio.Memory, report func(error)) (*Device, 
 		return nil, errors.New("its queue is too short for a request")
 	}
 	d.requests = virtio.NewRequests(queue)
-	for range min(slots, queue.Size()/3) {
-		s := &slot{}
-		s.head, s.headPhys = packed.Alloc(headerSize + 1)
-		s.data, s.dataPhys = mem.Alloc(slotSize)
-		if s.head == nil || s.data == nil {
-			return nil, errors.New("no memory for its buffers")
-		}
-		d.free = append(d.free, s)
+	d.mem, d.heads, d.unmade = mem, packed, min(slots, queue.Size()/3)
+	if d.makeSlot(); len(d.free) == 0 {
+		return nil, errors.New("no memory for its buffers")
 	}
 	virtio.Ready(t)
 	return d, nil
+}
+
+// makeSlot adds a slot. Where there is no memory, a machine gets by with those it has.
+func (d *Device) makeSlot() {
+	s := &slot{}
+	d.unmade--
+	s.head, s.headPhys = d.heads.Alloc(headerSize + 1)
+	s.data, s.dataPhys = d.mem.Alloc(slotSize)
+	if s.head == nil || s.data == nil {
+		d.unmade = 0
+		return
+	}
+	d.free = append(d.free, s)
 }
 
 // configure reads the size (section 5.2.4), which the device must not change.
@@ -163,7 +177,7 @@ func (d *Device) Flush() error {
 	}
 	d.requests.Lock()
 	defer d.requests.Unlock()
-	return d.finish(d.post(kindFlush, 0, nil, 0))
+	return d.alone(kindFlush, nil, 0)
 }
 
 // Serial is the name that the host gave the device (section 5.2.6.1): up to 20
@@ -172,7 +186,7 @@ func (d *Device) Serial() (string, error) {
 	name := make([]byte, serialSize)
 	d.requests.Lock()
 	defer d.requests.Unlock()
-	if err := d.finish(d.post(kindSerial, 0, [][]byte{name}, serialSize)); err != nil {
+	if err := d.alone(kindSerial, [][]byte{name}, serialSize); err != nil {
 		return "", err
 	}
 	for i, c := range name {

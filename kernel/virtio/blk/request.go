@@ -8,7 +8,7 @@ import (
 )
 
 // transfer reads or writes, in as many requests as it takes.
-func (d *Device) transfer(kind uint32, off int64, pieces [][]byte) (err error) {
+func (d *Device) transfer(kind uint32, off int64, pieces [][]byte) error {
 	total := 0
 	for _, p := range pieces {
 		total += len(p)
@@ -18,25 +18,68 @@ func (d *Device) transfer(kind uint32, off int64, pieces [][]byte) (err error) {
 	}
 	d.requests.Lock()
 	defer d.requests.Unlock()
-	var under []*slot // under way, in order
-	for total > 0 || len(under) > 0 {
-		if total > 0 && err == nil && (len(under) == 0 || len(d.free) > 0) {
-			var part [][]byte
-			part, pieces = cut(pieces, d.most)
-			n := min(total, d.most)
-			under = append(under, d.post(kind, off, part, n))
-			off, total = off+int64(n), total-n
+	t := transfer{d: d, kind: kind, off: off, pieces: pieces, left: total}
+	for t.left > 0 || len(t.under) > 0 {
+		if t.fill(); t.left > 0 && d.idle() {
 			continue
 		}
-		if len(under) == 0 {
-			return err
-		}
-		if failed := d.finish(under[0]); err == nil {
-			err = failed
-		}
-		under = under[1:]
+		t.finish()
 	}
-	return err
+	return t.err
+}
+
+// transfer is one under way. The lock of the device's requests is held in its methods.
+type transfer struct {
+	d      *Device
+	kind   uint32
+	off    int64
+	pieces [][]byte
+	left   int     // bytes that no request was made for
+	under  []*slot // under way, in order
+	err    error   // the first
+}
+
+// fill makes requests as there are slots, at most a batch, and tells the device of them
+// together. It waits for a slot only if none of the transfer's is under way.
+func (t *transfer) fill() {
+	for n := 0; n < batch && t.left > 0 && (len(t.under) == 0 || t.d.idle()); n++ {
+		size := min(t.left, t.d.most)
+		var part [][]byte
+		part, t.pieces = cut(t.pieces, t.d.most)
+		t.under = append(t.under, t.d.post(t.kind, t.off, part, size))
+		t.off, t.left = t.off+int64(size), t.left-size
+	}
+	t.d.requests.Publish()
+}
+
+// finish waits for the oldest request, and takes those that are done with it. After an
+// error no more are made.
+func (t *transfer) finish() {
+	for first := true; len(t.under) > 0 && (first || t.under[0].done()); first = false {
+		err := t.d.finish(t.under[0])
+		t.under = t.under[1:]
+		if err != nil {
+			t.left = 0
+		}
+		if t.err == nil {
+			t.err = err
+		}
+	}
+}
+
+// alone makes one request and waits for it. The caller holds the lock of d.requests.
+func (d *Device) alone(kind uint32, pieces [][]byte, n int) error {
+	s := d.post(kind, 0, pieces, n)
+	d.requests.Publish()
+	return d.finish(s)
+}
+
+// idle tells whether a request can be made at once.
+func (d *Device) idle() bool {
+	if len(d.free) == 0 && d.unmade > 0 {
+		d.makeSlot()
+	}
+	return len(d.free) > 0
 }
 
 // cut splits the first n bytes off pieces.
@@ -51,10 +94,10 @@ func cut(pieces [][]byte, n int) (first, rest [][]byte) {
 	return first, nil
 }
 
-// post makes a request of n bytes; finish must follow. It waits for a slot. It
+// post makes a request of n bytes; Publish and finish must follow. It waits for a slot. It
 // returns nil if the device has been shut down. The caller holds the lock of d.requests.
 func (d *Device) post(kind uint32, off int64, pieces [][]byte, n int) *slot {
-	for len(d.free) == 0 && d.requests.Err() == nil {
+	for d.requests.Err() == nil && !d.idle() {
 		d.requests.Wait()
 	}
 	if d.requests.Err() != nil {
@@ -74,11 +117,14 @@ func (d *Device) post(kind uint32, off int64, pieces [][]byte, n int) *slot {
 		}
 	}
 	out, in := s.segments()
-	if !d.requests.Post(&s.Request, out, in) {
+	if !d.requests.Add(&s.Request, out, in) {
 		return nil // only a dead queue has no room for the request of a free slot
 	}
 	return s
 }
+
+// done tells whether finish would not wait.
+func (s *slot) done() bool { return s == nil || s.Done() }
 
 // segments is what the device reads and what it writes.
 func (s *slot) segments() (out, in []virtio.Segment) {
@@ -93,7 +139,8 @@ func (s *slot) segments() (out, in []virtio.Segment) {
 	return out, append(in, virtio.Segment{Phys: s.headPhys + headerSize, Len: 1})
 }
 
-// finish waits for a request of post's and says how it went. The caller holds the lock of d.requests.
+// finish waits for a request of post's and says how it went. The caller holds the lock of
+// d.requests, which is given up meanwhile.
 func (d *Device) finish(s *slot) error {
 	if s == nil || !d.requests.Finish(&s.Request) {
 		return d.requests.Err() // the device may still write to the slot
@@ -107,11 +154,14 @@ func (d *Device) finish(s *slot) error {
 		return err
 	}
 	if s.kind != kindWrite {
+		d.requests.Unlock() // the slot is the caller's alone until it is free
 		at := 0
 		for _, p := range s.pieces {
 			at += copy(p, s.data[at:s.length])
 		}
+		d.requests.Lock()
 	}
+	s.pieces = nil
 	d.free = append(d.free, s)
 	d.requests.Changed()
 	return nil
