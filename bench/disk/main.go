@@ -1,11 +1,15 @@
 // Command disk measures files: it is the same program in a machine, in the Linux guest
 // and on the host. Usage: disk VOLUME MEMORY, a folder on a disk and one on a tmpfs. It
 // prints one line for each measure, NAME VALUE UNIT, of the best of some rounds, and
-// "done" at the end.
+// "done" at the end. The first measure reads, once, what an earlier run has left on the
+// disk, which no cache of this machine's can have; the first run of all goes without.
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"time"
@@ -18,6 +22,8 @@ const (
 	renamed = 100      // small files made, synced and renamed
 	large   = 64 << 20 // bytes written and read in sequence
 	piece   = 1 << 20
+	small   = 32 << 10 // what io.Copy reads at once
+	random  = 2000     // blocks read here and there
 )
 
 func main() {
@@ -26,11 +32,17 @@ func main() {
 		os.Exit(2)
 	}
 	dir := os.Args[1]
+	if _, err := os.Stat(filepath.Join(dir, "large")); !errors.Is(err, fs.ErrNotExist) {
+		check(err)
+		fmt.Printf("read-first %.1f MB/s\n", rate(large/1e6, func() { readLarge(dir, piece) }))
+	}
 	report("append+fsync", "ops/s", func() float64 { return rate(synced, func() { appendSynced(dir) }) })
 	report("replace", "ops/s", func() float64 { return rate(renamed, func() { replace(dir) }) })
 	report("write", "MB/s", func() float64 { return rate(large/1e6, func() { writeLarge(dir) }) })
-	report("read", "MB/s", func() float64 { return rate(large/1e6, func() { readLarge(dir) }) })
-	small(os.Args[2])
+	report("read", "MB/s", func() float64 { return rate(large/1e6, func() { readLarge(dir, piece) }) })
+	report("read-32K", "MB/s", func() float64 { return rate(large/1e6, func() { readLarge(dir, small) }) })
+	report("read-random", "ops/s", func() float64 { return rate(random, func() { readRandom(dir) }) })
+	inMemory(os.Args[2])
 	fmt.Println("done")
 }
 
@@ -90,13 +102,24 @@ func writeLarge(dir string) {
 	check(f.Sync())
 }
 
-func readLarge(dir string) {
+func readLarge(dir string, size int) {
 	f, err := os.Open(filepath.Join(dir, "large"))
 	check(err)
 	defer f.Close()
-	b := make([]byte, piece)
-	for range large / piece {
+	b := make([]byte, size)
+	for range large / size {
 		_, err := f.Read(b)
+		check(err)
+	}
+}
+
+func readRandom(dir string) {
+	f, err := os.Open(filepath.Join(dir, "large"))
+	check(err)
+	defer f.Close()
+	r, b := rand.New(rand.NewPCG(1, 2)), make([]byte, block)
+	for range random {
+		_, err := f.ReadAt(b, r.Int64N(large/block)*block)
 		check(err)
 	}
 }

@@ -12,9 +12,9 @@ const (
 	batch   = 5_000
 )
 
-// small measures operations on a small file of a folder in memory, in nanoseconds
+// inMemory measures operations on a small file of a folder in memory, in nanoseconds
 // each: the best of the batches.
-func small(dir string) {
+func inMemory(dir string) {
 	name := dir + "/small"
 	fd, err := syscall.Open(name, syscall.O_RDWR|syscall.O_CREAT, 0o644)
 	check(err)
