@@ -4,7 +4,7 @@ import "syscall"
 
 const (
 	firstAhead = 8 // blocks to read ahead of a reader in sequence, growing
-	mostAhead  = 64
+	mostAhead  = 256
 	pastCache  = 32 // blocks: such a piece of a large file does not go into the cache
 )
 
