@@ -33,7 +33,7 @@ func (w *worker) forward(p *packet.Packet, in *Interface) {
 	}
 	p.DecrementTTL()
 	w.ctx.Out = out.value
-	if !w.pass(w.state.rules.Filter(nft.Forward, nft.First, nft.Last, &w.ctx), p, in) {
+	if rules := w.state.rules; rules.Has(nft.Forward) && !w.pass(rules.Filter(nft.Forward, nft.First, nft.Last, &w.ctx), p, in) {
 		return
 	}
 	if out.clampMSS {
@@ -52,14 +52,25 @@ func (w *worker) clamp(p *packet.Packet, out *Interface) {
 }
 
 // route finds the way to an address.
-func (w *worker) route(dst netip.Addr) *route {
+func (w *worker) route(dst netip.Addr) *route { return w.cached(dst).route }
+
+func (w *worker) cached(dst netip.Addr) *cachedRoute {
 	b := dst.As16()
 	c := &w.routes[b[15]&15]
-	if c.state == w.state && c.dst == dst {
-		return c.route
+	if c.state != w.state || c.dst != dst {
+		*c = cachedRoute{state: w.state, dst: dst, route: w.state.routes.find(dst)}
 	}
-	*c = cachedRoute{w.state, dst, w.state.routes.find(dst)}
-	return c.route
+	return c
+}
+
+// ours tells whether what comes in for an address is for this machine itself.
+func (w *worker) ours(dst netip.Addr, in *Interface) bool {
+	c := w.cached(dst)
+	if c.in != in {
+		c.in = in
+		c.ours = w.state.local[dst] != nil || dst.IsMulticast() || w.state.broadcast(dst, in) || dst.IsLinkLocalUnicast() && dst == in.linkLocal
+	}
+	return c.ours
 }
 
 // fits tells whether a packet can leave by an interface, in fragments if need be.
@@ -229,10 +240,13 @@ func (w *worker) originate(p *packet.Packet, view *conntrack.View) {
 	if !w.quiet(rules.Filter(nft.Output, nft.First, nft.PriorityConntrack, &w.ctx)) {
 		return
 	}
-	if view != nil {
+	switch {
+	case !rules.Tracks():
+		w.view = conntrack.View{State: conntrack.Untracked}
+	case view != nil:
 		w.view = *view
 		w.tell()
-	} else {
+	default:
 		w.track(p)
 	}
 	if !w.quiet(rules.Filter(nft.Output, nft.PriorityConntrack, nft.Last, &w.ctx)) {

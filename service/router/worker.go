@@ -30,6 +30,8 @@ type cachedRoute struct {
 	state *state
 	dst   netip.Addr
 	route *route
+	in    *Interface // for which ours holds; nil: none yet
+	ours  bool
 }
 
 type cachedHop struct {
@@ -123,7 +125,7 @@ func (w *worker) ip(p *packet.Packet, in *Interface) {
 	if !w.prerouting(p, in) {
 		return
 	}
-	if own := w.state.local[p.Dst]; own != nil || p.Dst.IsMulticast() || w.state.broadcast(p.Dst, in) || p.Dst.IsLinkLocalUnicast() && p.Dst == in.linkLocal {
+	if w.ours(p.Dst, in) {
 		w.input4us(p, in)
 		return
 	}
@@ -176,6 +178,10 @@ func lastOf(n netip.Prefix) netip.Addr {
 // prerouting does what comes before a packet is routed.
 func (w *worker) prerouting(p *packet.Packet, in *Interface) bool {
 	rules, c := w.state.rules, &w.ctx
+	if !rules.Tracks() {
+		w.view = conntrack.View{State: conntrack.Untracked}
+		return !rules.Has(nft.Prerouting) || w.pass(rules.Filter(nft.Prerouting, nft.First, nft.Last, c), p, in)
+	}
 	if !w.pass(rules.Filter(nft.Prerouting, nft.First, nft.PriorityConntrack, c), p, in) {
 		return false
 	}

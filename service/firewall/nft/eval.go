@@ -48,6 +48,10 @@ func (r *Ruleset) NAT(h Hook, c *Context) Decision {
 // Has tells whether a hook has chains at all.
 func (r *Ruleset) Has(h Hook) bool { return len(r.filters[h])+len(r.nats[h]) > 0 }
 
+// Tracks tells whether it makes a difference to the rules which connection a packet
+// belongs to. Where it doesn't, no connection need be tracked, as Linux does it.
+func (r *Ruleset) Tracks() bool { return r.tracks }
+
 func (t *Table) applies(p *packet.Packet) bool {
 	return t.Family == Inet || (t.Family == IP4) == (p.Version == 4)
 }

@@ -157,4 +157,31 @@ func (r *Ruleset) order() {
 			slices.SortStableFunc(chains, func(a, b *Chain) int { return a.Priority - b.Priority })
 		}
 	}
+	r.tracks = slices.ContainsFunc(r.Tables, (*Table).tracks)
+}
+
+// tracks tells whether connections matter to a table: to what a rule asks or sets, or
+// to a chain that translates.
+func (t *Table) tracks() bool {
+	for _, c := range t.Chains {
+		if c.Base && c.Type == "nat" {
+			return true
+		}
+		for _, r := range c.Rules {
+			for i := range r.ops {
+				if r.ops[i].tracks() {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+func (o *op) tracks() bool {
+	switch o.field {
+	case fState, fDirection, fCTMark, fStatus:
+		return true
+	}
+	return o.kind == opCTMark || o.kind == opNAT
 }

@@ -128,6 +128,7 @@ type Ruleset struct {
 
 	filters [hooks][]*Chain // by priority
 	nats    [hooks][]*Chain
+	tracks  bool
 }
 
 // Table holds chains and sets.
