@@ -421,19 +421,27 @@ func (g *generator) ruleset() string {
 	b.WriteString("}\n")
 	if g.nat {
 		b.WriteString(g.natTable())
+		b.WriteString(g.natTable6())
+	}
+	if g.chance(15) {
+		fmt.Fprintf(&b, "table inet raw {\n\tchain c {\n\t\ttype filter hook prerouting priority raw\n\t\t%s notrack\n\t}\n}\n",
+			one(g, "udp dport 53", "tcp dport 22", "ip saddr 10.0.1.11", "ip6 daddr fd00:2::10", "icmp type echo-request"))
 	}
 	return b.String()
 }
 
 func (g *generator) natTable() string {
 	var b strings.Builder
-	b.WriteString("table ip n {\n\tchain pre {\n\t\ttype nat hook prerouting priority dstnat; policy accept;\n")
+	b.WriteString("table ip n {\n\tmap servers { type inet_service : ipv4_addr; elements = { 85 : 10.0.2.13, 443 : 10.0.2.11 } }\n\tchain pre {\n\t\ttype nat hook prerouting priority dstnat; policy accept;\n")
 	for range g.IntN(3) {
 		b.WriteString("\t\t" + one(g,
 			"iifname \"in0\" tcp dport 8080 dnat to 10.0.2.10:80",
 			"udp dport 5353 dnat to 10.0.2.11:53",
 			"ip daddr 10.0.1.1 tcp dport 443 dnat to 10.0.2.12",
 			"ip daddr 10.0.1.1 dnat to tcp dport map { 80 : 10.0.2.10, 22 : 10.0.2.11 }",
+			"dnat to tcp dport map @servers",
+			"udp dport 1500 redirect",
+			"iifname \"in0\" tcp dport 8080 redirect to :80",
 			"ip daddr 10.0.2.13 dnat to 10.0.2.10") + "\n")
 	}
 	b.WriteString("\t}\n\tchain post {\n\t\ttype nat hook postrouting priority srcnat; policy accept;\n")
@@ -442,7 +450,35 @@ func (g *generator) natTable() string {
 			"oifname \"out0\" masquerade",
 			"ip saddr 10.0.1.10 snat to 10.0.2.1",
 			"ip saddr 10.0.1.0/28 oif \"out0\" snat to 10.0.2.1",
+			"snat to ip saddr map { 10.0.1.10 : 10.0.2.1, 10.0.1.12/31 : 10.0.2.1 }",
 			"ip saddr 10.0.1.11 tcp dport 80 return") + "\n")
+	}
+	b.WriteString("\t}\n}\n")
+	return b.String()
+}
+
+// natTable6 is of IPv6, in a table of its own or of both families.
+func (g *generator) natTable6() string {
+	family, ip6 := "ip6", ""
+	if g.chance(50) {
+		family, ip6 = "inet", " ip6"
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "table %s n6 {\n\tchain pre {\n\t\ttype nat hook prerouting priority dstnat; policy accept;\n", family)
+	for range g.IntN(3) {
+		b.WriteString("\t\t" + one(g,
+			"iifname \"in0\" tcp dport 8080 dnat"+ip6+" to [fd00:2::10]:80",
+			"udp dport 5353 dnat"+ip6+" to fd00:2::11",
+			"ip6 daddr fd00:2::13 dnat"+ip6+" to fd00:2::10",
+			"ip6 saddr fd00:1::12 tcp dport 22 redirect to :2222") + "\n")
+	}
+	b.WriteString("\t}\n\tchain post {\n\t\ttype nat hook postrouting priority srcnat; policy accept;\n")
+	for range 1 + g.IntN(2) {
+		b.WriteString("\t\t" + one(g,
+			"ip6 saddr fd00:1::/64 oifname \"out0\" masquerade",
+			"ip6 saddr fd00:1::10 snat"+ip6+" to fd00:2::1",
+			"ip6 saddr fd00:1::/64 icmpv6 type echo-request snat"+ip6+" to fd00:2::1",
+			"ip6 daddr fd00:2::12 return") + "\n")
 	}
 	b.WriteString("\t}\n}\n")
 	return b.String()
@@ -470,7 +506,10 @@ func (g *generator) rule(family string, jumps, reject bool) string {
 	if g.chance(10) {
 		parts = append(parts, `log prefix "x: "`)
 	}
-	verdicts := []string{"accept", "accept", "drop", "drop", "return", "continue", "meta mark set 7", "counter"}
+	if g.chance(15) {
+		parts = append(parts, g.limit())
+	}
+	verdicts := []string{"accept", "accept", "drop", "drop", "return", "continue", "meta mark set 7", "ct mark set 3", "counter"}
 	if reject {
 		verdicts = append(verdicts, "reject", "meta l4proto tcp reject with tcp reset")
 		if family == "inet" {
@@ -483,6 +522,12 @@ func (g *generator) rule(family string, jumps, reject bool) string {
 	return strings.Join(append(parts, one(g, verdicts...)), " ")
 }
 
+// limit is one whose bucket doesn't fill up again while the packets are compared.
+func (g *generator) limit() string {
+	return "limit rate " + one(g, "2/day", "over 3/day", "4/hour", "1/week burst 2 packets", "over 2/day burst 8 packets",
+		"900 bytes/day", "over 500 bytes/day", "300 bytes/week burst 600 bytes")
+}
+
 func (g *generator) match(family string) string {
 	list := []string{
 		"ct state new", "ct state established", "ct state related", "ct state invalid", "ct state { new, established }", "ct state != new",
@@ -492,7 +537,7 @@ func (g *generator) match(family string) string {
 		"udp sport 1024-65535", "tcp flags syn", "tcp flags & (syn|ack) == syn", "tcp flags syn / syn,ack", "tcp flags == ack", "tcp flags fin,rst",
 		"tcp flags != syn", "tcp flags { syn, syn | ack }", "tcp flags & rst != 0",
 		"meta l4proto tcp", "meta l4proto { tcp, udp }", "meta l4proto != icmp", "meta length > 60", "meta length 40-100", "meta mark 7", "meta mark != 7", "th dport 53", "th sport 1000-2000",
-		"meta mark & 0x3 == 3", "udp length > 20",
+		"meta mark & 0x3 == 3", "udp length > 20", "ct mark 3", "ct mark != 3", "ct mark 0-2", "ct mark & 0x1 == 1",
 	}
 	v4 := []string{"ip saddr 10.0.1.10", "ip saddr 10.0.1.0/24", "ip daddr 10.0.2.10-10.0.2.11", "ip daddr != 10.0.2.12", "ip saddr { 10.0.1.10, 10.0.1.12/31 }",
 		"ip protocol tcp", "ip protocol { icmp, udp }", "ip ttl < 32", "ip ttl 63", "ip dscp cs1", "ip dscp != cs0", "ip dscp { af11, ef, 20 }",
