@@ -48,7 +48,7 @@ metrics: ":9100"
 // TestVLANs: machines in two VLANs of one network reach each other by the router whose
 // card carries both, and in no other way.
 func TestVLANs(t *testing.T) {
-	for _, kind := range []string{machine.KindUnikernel, machine.KindProcess, machine.KindContainer} {
+	for _, kind := range machine.Kinds {
 		t.Run(kind, func(t *testing.T) { checkVLANs(newDeployment(t, "vlan", kind), kind) })
 	}
 }

@@ -219,7 +219,9 @@ func vmArguments(g *Guest, disk, accel string, l machine.Launch) (args []string,
 			wire = fmt.Sprintf("tap,id=%s,fd=%d,vhost=off", id, next+len(taps))
 			taps = append(taps, c.Wire.Tap)
 		}
-		args = append(args, "-netdev", wire, "-device", "virtio-net-device,netdev="+id+",mac="+c.Link.MAC)
+		// Without ctrl_vlan=off, the card drops tagged frames of VLANs that the guest's
+		// kernel has no interface for: a router's program has.
+		args = append(args, "-netdev", wire, "-device", "virtio-net-device,ctrl_vlan=off,netdev="+id+",mac="+c.Link.MAC)
 	}
 	for i, d := range l.Disks {
 		id := fmt.Sprintf("disk%d", i)
