@@ -74,9 +74,12 @@ type Conn struct {
 	dead      atomic.Bool
 	packets   [2]atomic.Uint64
 
-	mu    sync.Mutex
-	tcp   tcpState
-	nodes [2]node
+	mu   sync.Mutex
+	tcp  tcpState
+	last lastSegment
+	// finished: an end was announced (FIN).
+	finished bool
+	nodes    [2]node
 }
 
 // node is a Conn's place in a bucket, one for each direction.

@@ -15,14 +15,17 @@ type Range struct {
 }
 
 // SourceNAT makes an unconfirmed connection's source look like one of r. It reports
-// false if none is free.
+// false if none is free. One that looks so already is not translated, as in Linux
+// (nf_nat_setup_info): it makes a difference to ct status and to ICMP errors.
 func (t *Table) SourceNAT(c *Conn, r Range, now int64) bool {
 	k := c.Reply.Reverse() // as it leaves
 	if r.From.IsValid() {
 		k.Src = pick(r.From, r.To, t.hash(&c.Orig))
 	}
-	c.SNAT = true
-	return t.free(c, k, r, true, now)
+	before := c.Reply
+	ok := t.free(c, k, r, true, now)
+	c.SNAT = c.SNAT || c.Reply != before
+	return ok
 }
 
 // DestinationNAT sends an unconfirmed connection to one of r.
@@ -31,12 +34,14 @@ func (t *Table) DestinationNAT(c *Conn, r Range, now int64) bool {
 	if r.From.IsValid() {
 		k.Dst = pick(r.From, r.To, t.hash(&c.Orig))
 	}
-	c.DNAT = true
+	before, ok := c.Reply, true
 	if r.PortFrom == 0 || !hasPorts(c.Orig.Protocol) {
 		c.Reply = k.Reverse()
-		return true
+	} else {
+		ok = t.free(c, k, r, false, now)
 	}
-	return t.free(c, k, r, false, now)
+	c.DNAT = c.DNAT || c.Reply != before
+	return ok
 }
 
 // Clash tells whether the answers of an unconfirmed connection would be taken for

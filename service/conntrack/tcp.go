@@ -1,6 +1,10 @@
 package conntrack
 
-import "pith/service/packet"
+import (
+	"encoding/binary"
+
+	"pith/service/packet"
+)
 
 // tcpState is where a TCP connection stands, as a router between its ends sees it.
 type tcpState uint8
@@ -109,19 +113,52 @@ func transition(reply bool, kind int, s tcpState) tcpState {
 	return transitions[i][kind][s]
 }
 
-// segment brings a connection on. It returns the new state, or
+// lastSegment is what of a connection's last segment counts for the next one.
+type lastSegment struct {
+	kind  int
+	reply bool
+	end   uint32 // of a SYN that was ignored: what acknowledges it
+}
+
+// end is the sequence number behind a segment with SYN.
+func end(p *packet.Packet) uint32 {
+	t := p.Transport()
+	data := p.Length - (p.L4 - p.L3) - int(t[12]>>4)*4
+	return binary.BigEndian.Uint32(t[4:]) + uint32(data) + 1
+}
+
+func acknowledged(p *packet.Packet) uint32 { return binary.BigEndian.Uint32(p.Transport()[8:]) }
+
+// segment brings a connection on. Whether a SYN begins anew what has been closed depends
+// on who closed it, as in Linux (nf_conntrack_tcp_packet): a SYN that does not may be
+// one that the other side never sees, and passes without a change until it is answered. It returns the new state, or
 // one of those behind tcpIgnore.
 func (c *Conn) segment(p *packet.Packet, reply bool, now int64) tcpState {
 	kind := kindOf(p.Flags)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	next := transition(reply, kind, c.tcp)
-	switch {
-	case next == tcpInvalid || next == tcpIgnore:
-		return next
-	case next == tcpSynSent && c.tcp >= tcpTimeWait:
-		return tcpReopen
+	if next == tcpSynSent && c.tcp >= tcpTimeWait {
+		if c.finished || c.last == (lastSegment{kind: segReset, reply: reply}) {
+			return tcpReopen
+		}
+		next = tcpIgnore
 	}
+	if next == tcpIgnore && kind == segSynAck && c.last.kind == segSyn && c.last.reply != reply && acknowledged(p) == c.last.end {
+		next = tcpSynReceived // of a SYN that was ignored
+	}
+	switch next {
+	case tcpInvalid:
+		return next
+	case tcpIgnore:
+		c.last = lastSegment{kind, reply, 0}
+		if kind == segSyn {
+			c.last.end = end(p)
+		}
+		return next
+	}
+	c.last = lastSegment{kind: kind, reply: reply}
+	c.finished = c.finished || next == tcpFinWait
 	if kind == segReset && !c.seen.Load() {
 		next = tcpRefused
 	} else {

@@ -91,7 +91,7 @@ func begin(p *packet.Packet, k Tuple, now int64) View {
 		if next >= tcpIgnore {
 			return View{State: Invalid}
 		}
-		c.tcp = next
+		c.tcp, c.last, c.finished = next, lastSegment{kind: kindOf(p.Flags)}, next == tcpFinWait
 		time = tcpTimes[next]
 	case packet.UDP:
 		time = udpTime

@@ -524,8 +524,7 @@ func (g *generator) rule(family string, jumps, reject bool) string {
 
 // limit is one whose bucket doesn't fill up again while the packets are compared.
 func (g *generator) limit() string {
-	return "limit rate " + one(g, "2/day", "over 3/day", "4/hour", "1/week burst 2 packets", "over 2/day burst 8 packets",
-		"900 bytes/day", "over 500 bytes/day", "300 bytes/week burst 600 bytes")
+	return "limit rate " + one(g, "2/day", "over 3/day", "4/hour", "1/week burst 2 packets", "over 2/day burst 8 packets")
 }
 
 func (g *generator) match(family string) string {

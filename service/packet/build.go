@@ -111,12 +111,12 @@ func mayComplain(p *Packet) bool {
 
 // NewReset answers a TCP segment with a reset (RFC 9293, section 3.10.7.1); nil if p
 // is one itself, or no TCP segment.
-func NewReset(p *Packet) *Packet {
+func NewReset(p *Packet, tos uint8) *Packet {
 	if p.Protocol != TCP || p.L4 == 0 || p.Flags&RST != 0 {
 		return nil
 	}
 	t := p.Transport()
-	r, b := NewIP(IPHeader{Src: p.Dst, Dst: p.Src, Protocol: TCP, TTL: 64}, 20)
+	r, b := NewIP(IPHeader{Src: p.Dst, Dst: p.Src, Protocol: TCP, TTL: 64, TOS: tos}, 20)
 	copy(b, t[2:4])
 	copy(b[2:], t[:2])
 	b[12], b[13] = 5<<4, RST

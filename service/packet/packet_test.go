@@ -80,7 +80,7 @@ func FuzzParse(f *testing.F) {
 			in.SetSrcPort(7)
 		}
 		NewError(&p, p.Dst, TimeExceeded, 0, 0)
-		if r := NewReset(&p); r != nil && !r.ChecksumOK() {
+		if r := NewReset(&p, 0); r != nil && !r.ChecksumOK() {
 			t.Fatal("a reset with a wrong checksum")
 		}
 		p.SetSrc(p.Dst)

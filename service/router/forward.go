@@ -199,7 +199,7 @@ func (w *worker) reject(p *packet.Packet, kind nft.RejectKind, in *Interface) {
 		return
 	}
 	if kind.Reset {
-		if r := packet.NewReset(p); r != nil && w.r.errors.allow(w.now) {
+		if r := packet.NewReset(p, 0); r != nil && w.r.errors.allow(w.now) {
 			w.answer(r)
 			if w.view.Conn != nil {
 				w.view.Conn.Close()
@@ -215,8 +215,12 @@ func (w *worker) reject(p *packet.Packet, kind nft.RejectKind, in *Interface) {
 // connection.
 func (w *worker) answer(p *packet.Packet) {
 	view := w.view
-	if view.Conn != nil {
+	switch {
+	case view.Conn != nil:
 		view = conntrack.View{Conn: view.Conn, Reply: !view.Reply, State: conntrack.Related}
+	case p.Protocol == packet.TCP:
+		w.originate(p, nil) // a reset ends the connection that it is taken for
+		return
 	}
 	w.originate(p, &view)
 }

@@ -368,7 +368,7 @@ func (w *worker) closed(p *packet.Packet) {
 	switch {
 	case p.IsError() || p.Protocol == packet.ICMP || p.Protocol == packet.ICMPv6 || in == nil:
 	case p.Protocol == packet.TCP:
-		if r := packet.NewReset(p); r != nil && p.ChecksumOK() && w.r.errors.allow(w.now) {
+		if r := packet.NewReset(p, p.TOS); r != nil && p.ChecksumOK() && w.r.errors.allow(w.now) {
 			w.originate(r, nil)
 		}
 	case p.Protocol == packet.UDP:
