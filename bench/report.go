@@ -186,7 +186,7 @@ func (r *Report) table(b *strings.Builder) {
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString("\nMedian (least–greatest of the rounds); ratio: median of the rounds' ratios (least–greatest; 95 % interval of the median). ↓: less is better.\n")
+	b.WriteString("\nMedian (least–greatest of the rounds); ratio: median of the rounds' ratios (least–greatest; 95 % interval of the median, of fewer than six rounds their range). ↓: less is better.\n")
 }
 
 func arrow(measure string) string {

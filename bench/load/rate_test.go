@@ -85,25 +85,62 @@ func TestWebRateStall(t *testing.T) {
 	if err != nil || o.Answered != 200 {
 		t.Fatalf("%+v, error %v", o, err)
 	}
-	slow := 0
+	if slow := slower(o, stall/4); slow < 50 {
+		t.Errorf("only %d answers waited for longer than %v: those that queued must count", slow, stall/4)
+	}
+}
+
+// TestDNSRateStall: the same by UDP.
+func TestDNSRateStall(t *testing.T) {
+	questions, err := testQuestions(t, "none.example.org A\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const stall = time.Second
+	begin := time.Now()
+	to := dnsServer(t, func(q *dns.Msg) *dns.Msg {
+		time.Sleep(time.Until(begin.Add(stall)))
+		return new(dns.Msg).SetRcode(q, dns.RcodeNameError)
+	})
+	o, err := DNS{To: to, Questions: questions, Clients: 4}.Rate(t.Context(), 100, 2*stall)
+	if err != nil || o.Answered != 200 {
+		t.Fatalf("%+v, error %v", o, err)
+	}
+	if slow := slower(o, stall/4); slow < 50 {
+		t.Errorf("only %d answers waited for longer than %v: those that queued must count", slow, stall/4)
+	}
+}
+
+// slower is how many answers took longer.
+func slower(o Outcome, than time.Duration) (slow int) {
 	for _, bar := range o.Latency.Distribution() {
-		if bar.From >= (stall / 4).Microseconds() {
+		if bar.From >= than.Microseconds() {
 			slow += int(bar.Count)
 		}
 	}
-	if slow < 50 {
-		t.Errorf("only %d answers waited for longer than %v: those that queued must count", slow, stall/4)
-	}
+	return slow
 }
 
 func TestWebRateSilent(t *testing.T) {
 	if testing.Short() {
 		t.Skip("waits until a server counts as silent")
 	}
-	w := webServer(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	o, err := w.Rate(t.Context(), 50, time.Minute)
-	if err != nil || !o.Silent || o.Answered != 0 || o.Lost != o.Due {
-		t.Errorf("%+v, error %v", o, err)
+	for _, last := range []int64{0, 30} {
+		var n atomic.Int64
+		w := webServer(t, func(w http.ResponseWriter, r *http.Request) {
+			if n.Add(1) > last {
+				<-r.Context().Done()
+				return
+			}
+			io.WriteString(w, "right")
+		})
+		o, err := w.Rate(t.Context(), 50, 10*time.Minute)
+		if err != nil || !o.Silent || o.Answered != last || o.Lost != o.Due-last {
+			t.Errorf("silent after %d answers: %+v, error %v", last, o, err)
+		}
+		if last > 0 && o.SilentFrom == 0 || o.SilentFrom > o.Elapsed-silence {
+			t.Errorf("silent after %d answers: since %v of %v", last, o.SilentFrom, o.Elapsed)
+		}
 	}
 }
 

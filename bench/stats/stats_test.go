@@ -2,6 +2,7 @@ package stats
 
 import (
 	"math"
+	"math/rand/v2"
 	"testing"
 )
 
@@ -57,12 +58,42 @@ func TestPairedLeavesOutBrokenRounds(t *testing.T) {
 	}
 }
 
-func TestBootstrapIsRepeatable(t *testing.T) {
-	values := []float64{1, 2, 3, 4, 5, 6, 7}
-	from, to := bootstrap(values)
-	from2, to2 := bootstrap(values)
-	if from != from2 || to != to2 || from >= to {
-		t.Errorf("%v to %v, then %v to %v", from, to, from2, to2)
+// TestInterval: with so many values, so many of the outermost are left out on each side,
+// as tables of the sign test have it.
+func TestInterval(t *testing.T) {
+	for n, outside := range map[int]int{1: 0, 2: 0, 5: 0, 6: 0, 8: 0, 9: 1, 11: 1, 12: 2, 15: 3, 20: 5, 25: 7} {
+		values := make([]float64, n)
+		for i := range values {
+			values[i] = float64(n - i)
+		}
+		if from, to := interval(values); from != float64(1+outside) || to != float64(n-outside) {
+			t.Errorf("of %d values: %v to %v, want %d to %d", n, from, to, 1+outside, n-outside)
+		}
+	}
+	if from, to := interval(nil); !math.IsNaN(from) || !math.IsNaN(to) {
+		t.Errorf("of nothing: %v to %v", from, to)
+	}
+}
+
+// TestIntervalHolds draws from a skewed distribution whose median is known. Draws of Sure
+// values or more must hold it in 95 of 100 cases; of fewer they don't.
+func TestIntervalHolds(t *testing.T) {
+	const draws, median = 4000, 1.0
+	random := rand.New(rand.NewPCG(3, 4))
+	for _, n := range []int{3, Sure - 1, Sure, 11, 30} {
+		held := 0
+		for range draws {
+			values := make([]float64, n)
+			for i := range values {
+				values[i] = math.Exp(random.NormFloat64()) // log-normal
+			}
+			if from, to := interval(values); from <= median && median <= to {
+				held++
+			}
+		}
+		if share := float64(held) / draws; share < 0.945 == (n >= Sure) {
+			t.Errorf("intervals of %d values hold the median in %.1f %% of all cases", n, 100*share)
+		}
 	}
 }
 

@@ -53,13 +53,15 @@ func leastChance(n, m int) float64 {
 	return min(1, 2/ways)
 }
 
-// Compare tells what changed from run a to run b.
+// Compare tells what changed from run a to run b. Each repeat is one value, the median of
+// what it has: starts of one repeat had the same minutes of the host, so that a hundred
+// of them don't say a hundred times as much.
 func Compare(a, b *Book) ([]Change, error) {
 	before, after := a.table(), b.table()
 	var changes []Change
 	for _, q := range before.order {
 		for _, machine := range allKinds {
-			x, y := present(before.all(q, machine)), present(after.all(q, machine))
+			x, y := present(before.medians(q, machine)), present(after.medians(q, machine))
 			if len(x) == 0 || len(y) == 0 {
 				continue
 			}

@@ -86,7 +86,7 @@ func (f figures) memory(ctx context.Context) (err error) {
 		return err
 	}
 	cpu := 100 * (after - before).Seconds() / time.Since(begin).Seconds()
-	if err := errors.Join(f.add("CPU, idle", "% of one", cpu), f.held(ctx, v, "idle")); err != nil {
+	if err := errors.Join(f.add("CPU, idle", "% of one CPU", cpu), f.held(ctx, v, "idle")); err != nil {
 		return err
 	}
 	loaded := make(chan error, 1)

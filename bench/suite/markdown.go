@@ -5,6 +5,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"pith/bench/stats"
 )
 
 // summaryFile is the report without plots, for a repository.
@@ -17,6 +19,9 @@ func (b *Book) WriteSummary() error {
 	fmt.Fprintf(&text, "# pith bench, %s\n\n    %s\n", b.About.Begun.Format("2006-01-02"), shell(b.About.Config.Command))
 	if n := b.unfinished(); n > 0 {
 		fmt.Fprintf(&text, "\n**Not finished: %d parts are missing.**\n", n)
+	}
+	if warning := b.emulated(); warning != "" {
+		fmt.Fprintf(&text, "\n**%s**\n", warning)
 	}
 	section := func(title string, lines []string) {
 		if len(lines) == 0 {
@@ -40,7 +45,7 @@ func (b *Book) ratioTable(text *strings.Builder) {
 		return
 	}
 	fmt.Fprintf(text, "\n## Medians, and their ratios to %s\n\n", b.reference())
-	text.WriteString("A ratio is the median of those within a repeat, with its 95 % confidence interval. Only\nratios of what ran beside one another on this host mean anything.\n\n")
+	fmt.Fprintf(text, "A ratio is the median of those within a repeat, with its 95 %% confidence interval. With fewer\nthan %d repeats there is none: then it is the least and the greatest ratio, \"in\" so many\nrepeats. Only ratios of what ran beside one another on this host mean anything.\n\n", stats.Sure)
 	fmt.Fprintf(text, "| quantity | %s |\n|---%s|\n", strings.Join(machines, " | "), strings.Repeat("|---", len(machines)))
 	for _, row := range rows {
 		fmt.Fprintf(text, "| %s |", row.Quantity)

@@ -220,7 +220,7 @@ func (b *Book) footprintPlots() []plot {
 	}
 	var all []plot
 	for _, unit := range units {
-		all = append(all, b.bars("footprint, "+unit, unit, groups[unit])...)
+		all = append(all, b.bars("footprint in "+unit, unit, groups[unit])...)
 	}
 	return all
 }

@@ -4,6 +4,7 @@ import (
 	_ "embed"
 	"fmt"
 	"html/template"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"strings"
 
 	"pith/bench/stats"
+	"pith/machine/qemu"
 )
 
 //go:embed report.html
@@ -52,6 +54,8 @@ func (b *Book) WriteReport() (string, error) {
 		"Config":     b.settings(),
 		"Machines":   b.machines(),
 		"Reference":  b.reference(),
+		"Sure":       stats.Sure,
+		"Emulated":   b.emulated(),
 		"Facts":      b.facts(),
 		"Plots":      b.plots(),
 		"Ratios":     b.ratios(),
@@ -142,6 +146,27 @@ func (b *Book) facts() []string {
 	return facts
 }
 
+// emulated says which machines a comparison must not mix, where some ran on the host's
+// processor and others on one that the VMM translates.
+func (b *Book) emulated() string {
+	emulated, own := map[string]bool{}, map[string]bool{}
+	for _, r := range b.Records {
+		switch {
+		case r.End == nil || r.End.Accelerator == "":
+		case r.End.Accelerator == qemu.TCG:
+			emulated[r.Machine] = true
+		default:
+			own[r.Machine] = true
+		}
+	}
+	if len(emulated) == 0 || len(own) == 0 {
+		return ""
+	}
+	names := func(of map[string]bool) string { return strings.Join(slices.Sorted(maps.Keys(of)), ", ") }
+	return fmt.Sprintf("Emulated (TCG): %s. On the host's own processor: %s. A ratio across that border tells what emulation costs, not what a machine costs.",
+		names(emulated), names(own))
+}
+
 func (b *Book) failures() []string {
 	var failures []string
 	for i := range b.Records {
@@ -214,11 +239,14 @@ func (t *table) cell(q Quantity, machine, reference string) ratioCell {
 		return c
 	}
 	c.Ratio = "× " + figure(r.Median)
+	between := figure(r.From) + "–" + figure(r.To)
 	switch {
 	case r.Rounds == 1:
 		c.Detail = "1 repeat"
+	case r.Rounds < stats.Sure:
+		c.Detail = fmt.Sprintf("%s in %d", between, r.Rounds)
 	default:
-		c.Detail = figure(r.From) + "–" + figure(r.To)
+		c.Detail = between
 	}
 	return c
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"fmt"
+	"math"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,7 +25,7 @@ import (
 func measured(t *testing.T, slow float64) *Book {
 	t.Helper()
 	c := testConfig()
-	c.Measures, c.Repeat = []string{Web, DNS, Start, Footprint, Flood, Forward}, 6
+	c.Measures, c.Repeat = []string{Web, DNS, Start, Footprint, Flood, Forward}, 7
 	book, err := Create(filepath.Join(t.TempDir(), "run"), About{Config: c, Begun: time.Now(), Host: []string{"host: <a test>"}})
 	if err != nil {
 		t.Fatal(err)
@@ -132,7 +134,7 @@ func TestReport(t *testing.T) {
 	page := string(text)
 	for _, want := range []string{
 		"pith bench web --out &#39;a folder&#39;", "host: &lt;a test&gt;", "accelerator tcg", "it &lt;/pre&gt; doesn",
-		"web: latency, 99th percentile", "ECDF", "the stages of one", "memory 99 %, CPU 5 %", "footprint, MiB", "flood: web slow: honest", "router, 1500 bytes, added latency p50, µs", "web at 200/s, p50, ms", "<b>× 2.00</b> <small>(2.00–2.00)</small>",
+		"web: latency, 99th percentile", "ECDF", "the stages of one", "memory 99 %, CPU 5 %", "footprint in MiB", "flood: web slow: honest", "router, 1500 bytes, added latency p50, µs", "web at 200/s, p50, ms", "<b>× 2.00</b> <small>(2.00–2.00)</small>",
 	} {
 		if !strings.Contains(page, want) {
 			t.Errorf("no %q in the report", want)
@@ -198,6 +200,90 @@ func TestCompare(t *testing.T) {
 	changes, err = Compare(few, few)
 	if err != nil || len(changes) != 4 || changes[0].Verdict() != "too few repeats" {
 		t.Errorf("two repeats: %+v, error %v", changes, err)
+	}
+}
+
+// starts is a run of so many repeats of 20 starts each. What the host does differs from
+// repeat to repeat by a tenth or so, within a repeat hardly.
+func starts(random *rand.Rand, repeats int, seconds float64) *Book {
+	b := &Book{}
+	for repeat := range repeats {
+		host := math.Exp(0.1 * random.NormFloat64())
+		for guest := range 20 {
+			took := seconds * host * (1 + 0.01*random.Float64())
+			b.Records = append(b.Records, Record{Measure: Start, Machine: Process, Repeat: repeat, Guests: 20, Begin: &Begin{Guest: guest, Phase: phaseFill, Seconds: took}})
+		}
+	}
+	return b
+}
+
+// TestCompareKnown compares runs of which it is known whether they differ: equal ones must
+// not be called changed more often than Significance says, and a change of a half is seen.
+func TestCompareKnown(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	for _, c := range []struct {
+		slower      float64
+		least, most float64 // share of the comparisons that see a change
+	}{{1, 0, 1.3 * Significance}, {1.5, 0.99, 1}} {
+		const runs = 1000
+		seen := 0
+		for range runs {
+			changes, err := Compare(starts(random, 8, 1), starts(random, 8, c.slower))
+			if err != nil || len(changes) != 1 || changes[0].CountBefore != 8 {
+				t.Fatalf("%+v, error %v", changes, err)
+			}
+			if changes[0].Real {
+				seen++
+			}
+		}
+		if share := float64(seen) / runs; share < c.least || share > c.most {
+			t.Errorf("%g times as slow: %.1f %% are called a change", c.slower, 100*share)
+		}
+	}
+}
+
+// TestCompareMany: one of many equal quantities must not be called changed by chance.
+func TestCompareMany(t *testing.T) {
+	random := rand.New(rand.NewPCG(7, 8))
+	const runs, quantities = 300, 20
+	wrong := 0
+	for range runs {
+		books := [2]*Book{{}, {}}
+		for _, b := range books {
+			for repeat := range 8 {
+				for q := range quantities {
+					b.Records = append(b.Records, Record{Measure: Footprint, Machine: Process, Repeat: repeat, Value: &Value{fmt.Sprint("figure ", q), "MB", 100 + random.NormFloat64()}})
+				}
+			}
+		}
+		changes, err := Compare(books[0], books[1])
+		if err != nil || len(changes) != quantities {
+			t.Fatalf("%d changes, error %v", len(changes), err)
+		}
+		if slices.ContainsFunc(changes, func(c Change) bool { return c.Real }) {
+			wrong++
+		}
+	}
+	if share := float64(wrong) / runs; share > 1.5*Significance {
+		t.Errorf("%.1f %% of the comparisons of equal runs find a change", 100*share)
+	}
+}
+
+// TestMannWhitney: chances that tables have.
+func TestMannWhitney(t *testing.T) {
+	for _, c := range []struct {
+		before, after []float64
+		want          float64
+	}{
+		{[]float64{1, 2, 3, 4, 5}, []float64{6, 7, 8, 9, 10}, 2.0 / 252},
+		{[]float64{1, 2, 3, 4, 6}, []float64{5, 7, 8, 9, 10}, 4.0 / 252},
+		{[]float64{1, 4, 5, 8}, []float64{2, 3, 6, 7}, 1},
+		{[]float64{2, 2, 2}, []float64{2, 2, 2}, 1},
+	} {
+		got, err := newChange(Quantity{}, Process, c.before, c.after)
+		if err != nil || math.Abs(got.P-c.want) > 1e-6 {
+			t.Errorf("%v and %v: P = %v, want %v; error %v", c.before, c.after, got.P, c.want, err)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -291,6 +292,23 @@ func TestPlan(t *testing.T) {
 			t.Error("the same seed gives another order")
 		}
 	}
+	if slices.Equal(plan[:6], withRepeat(plan[6:], 0)) {
+		t.Error("both repeats have the same order")
+	}
+	other := c
+	other.Seed++
+	if slices.Equal(plan, other.plan()) {
+		t.Error("another seed gives the same order")
+	}
+}
+
+// withRepeat is jobs as those of another repeat.
+func withRepeat(jobs []job, repeat int) []job {
+	jobs = slices.Clone(jobs)
+	for i := range jobs {
+		jobs[i].Repeat = repeat
+	}
+	return jobs
 }
 
 func TestCheckRefuses(t *testing.T) {

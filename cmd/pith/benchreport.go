@@ -33,8 +33,9 @@ func (a *app) benchCompare() *cobra.Command {
 		Short: "Tell real changes between two runs from noise",
 		Long: `Compare tests each quantity of each machine by the Mann-Whitney test, corrected for
 the number of quantities (Holm), at 5 %. The ratio is that of the medians, with a 95 %
-interval. Each repeat is one value, of starts each start is one: runs with few
-repeats can't tell a change from noise, and compare says so.`,
+interval. Each repeat is one value, of several starts their median: runs with few
+repeats can't tell a change from noise, and compare says so. Five repeats each are
+enough for up to six quantities, seven for eighty.`,
 		Example: `  pith bench compare before after`,
 		Args:    cobra.ExactArgs(2),
 		RunE: func(_ *cobra.Command, args []string) error {
