@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -289,7 +290,7 @@ func TestProfile(t *testing.T) {
 }
 
 func TestNetBehavesAsOnLinux(t *testing.T) {
-	run(t, guest, "--", "net").expect(t, 0, "interfaces 2", "deadline true", "got 1000", "refused true", "cancelled true")
+	run(t, guest, "--", "net").expect(t, 0, "interfaces 2", "deadline true", "got 1000", "refused true", "late true", "cancelled true")
 }
 
 // TestStarts boots a machine a hundred times in a row.
@@ -301,6 +302,44 @@ func TestStarts(t *testing.T) {
 			t.Fatalf("start %d on %s: exit code %d:\n%s", i, board, o.code, o.output)
 		}
 	}
+}
+
+// TestLeastMemory: with the least memory that pith names when it refuses less, the machine
+// comes up and serves.
+func TestLeastMemory(t *testing.T) {
+	o := run(t, "-m", "4", guest, "--", "serve")
+	o.expect(t, 2)
+	words := regexp.MustCompile(`the least that works is -m (\d+)`).FindStringSubmatch(o.output)
+	if words == nil {
+		t.Fatalf("it names no least:\n%s", o.output)
+	}
+	client := &http.Client{Timeout: patience}
+	addr := serving(t, "80", "-m", words[1], guest, "--", "serve")
+	get(t, client, "http://"+addr+"/first")
+	var all sync.WaitGroup
+	for i := range 10 {
+		all.Go(func() {
+			for range 20 {
+				if err := getPage(client, "http://"+addr, fmt.Sprintf("/%d", i)); err != nil {
+					t.Errorf("with %s MiB: %v", words[1], err)
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// getPage fetches a page of the guest's program serve.
+func getPage(client *http.Client, server, path string) error {
+	r, err := client.Get(server + path)
+	if err != nil {
+		return err
+	}
+	defer r.Body.Close()
+	if text, err := io.ReadAll(r.Body); err != nil || string(text) != "hello from "+path+"\n" {
+		return fmt.Errorf("%q, %v", text, err)
+	}
+	return nil
 }
 
 // TestMemoryIsProtected: code can't be written, data not run, and what lies

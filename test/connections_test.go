@@ -153,6 +153,9 @@ func beClient(what string) int {
 	if addr, ok := strings.CutPrefix(what, "flows "); ok {
 		return useFlows(addr)
 	}
+	if device, ok := strings.CutPrefix(what, "advertise "); ok {
+		return advertise(device)
+	}
 	if args, ok := strings.CutPrefix(what, "outside "); ok {
 		return beOutside(args)
 	}

@@ -48,6 +48,7 @@ var programs = map[string]func(){
 	"flows":    flows,
 	"outbound": outbound,
 	"routes":   routes,
+	"formed":   formed,
 	"show":     show,
 	"cat":      func() { _, err := io.Copy(os.Stdout, os.Stdin); check(err) },
 	"tty":      terminal,
@@ -260,11 +261,24 @@ func network() {
 	l.Close()
 	_, err = net.Dial("tcp", l.Addr().String())
 	fmt.Println("refused", errors.Is(err, syscall.ECONNREFUSED))
-	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	late, ok := dialFor(context.WithTimeout(context.Background(), 50*time.Millisecond)).(net.Error)
+	fmt.Println("late", ok && late.Timeout())
+	fmt.Println("cancelled", errors.Is(dialFor(cancelledSoon()), context.Canceled))
+}
+
+// cancelledSoon is a context that is cancelled while it is dialled.
+func cancelledSoon() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	time.AfterFunc(50*time.Millisecond, cancel)
+	return ctx, cancel
+}
+
+// dialFor dials an address that nobody has until ctx ends.
+func dialFor(ctx context.Context, cancel context.CancelFunc) error {
 	defer cancel()
 	var d net.Dialer
-	_, err = d.DialContext(ctx, "tcp", "10.0.2.99:9")
-	fmt.Println("cancelled", err != nil)
+	_, err := d.DialContext(ctx, "tcp", "10.0.2.99:9")
+	return err
 }
 
 // fetch sends a server a million bytes and wants them back.

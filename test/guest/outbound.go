@@ -5,8 +5,10 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -65,4 +67,36 @@ func echoed(addr string) bool {
 	n, err := c.Read(buf)
 	check(err)
 	return string(buf[:n]) == "echo"
+}
+
+// formed waits until its card has formed addresses in the prefixes that it is given, each
+// before a server, and asks that server by it.
+func formed() {
+	for args := os.Args[2:]; len(args) > 1; args = args[2:] {
+		prefix, err := netip.ParsePrefix(args[0])
+		check(err)
+		awaitAddress(prefix)
+		c, err := net.DialTimeout("tcp", args[1], 50*time.Second)
+		check(err)
+		text, err := io.ReadAll(c)
+		check(err)
+		fmt.Printf("%v: %v, %s\n", prefix, prefix.Contains(c.LocalAddr().(*net.TCPAddr).AddrPort().Addr()), text)
+	}
+}
+
+func awaitAddress(prefix netip.Prefix) {
+	for end := time.Now().Add(50 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		addrs, err := net.InterfaceAddrs()
+		check(err)
+		if slices.ContainsFunc(addrs, func(a net.Addr) bool {
+			p, err := netip.ParsePrefix(a.String())
+			return err == nil && prefix.Contains(p.Addr())
+		}) {
+			return
+		}
+		if time.Now().After(end) {
+			fmt.Println("no address of", prefix, "in", addrs)
+			os.Exit(98)
+		}
+	}
 }
