@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"pith/bench/lab"
+	"pith/cache"
 	"pith/machine/linuxvm"
 )
 
@@ -21,6 +22,7 @@ type Linux struct {
 	Env   []string      // KEY=VALUE; no spaces or quotes
 
 	guest *linuxvm.Guest
+	hold  cache.Hold // of what the guest is made of, as long as this process lives
 }
 
 // Name is the label.
@@ -36,7 +38,9 @@ func (t *Linux) Machine() bool { return true }
 
 // Prepare unpacks the kernel and makes the RAM disk.
 func (t *Linux) Prepare(ctx context.Context) error {
-	guest, err := linuxvm.Prepare(ctx, t.Build)
+	build := t.Build
+	build.Hold = &t.hold
+	guest, err := linuxvm.Prepare(ctx, build)
 	t.guest = guest
 	return err
 }

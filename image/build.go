@@ -13,6 +13,7 @@ import (
 
 	"pith"
 	"pith/abi"
+	"pith/cache"
 )
 
 // EntrySymbol is where an image begins to run, in 32-bit mode by PVH or as a
@@ -24,7 +25,8 @@ type builder struct {
 	options Options
 	env     []string // of the go command, before our own settings
 	dir     string   // Options.Dir, absolute
-	cache   string
+	cache   *cache.Cache
+	hold    *cache.Hold
 	goflags string // the user's GOFLAGS
 }
 
@@ -37,11 +39,13 @@ func Build(ctx context.Context, o Options) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.build(ctx)
+	defer b.release()
+	img, err := b.build(ctx)
+	return img, b.explainFull(err)
 }
 
 func newBuilder(o Options) (*builder, error) {
-	b := &builder{options: o, env: o.Env}
+	b := &builder{options: o, env: o.Env, hold: o.Hold}
 	if b.env == nil {
 		b.env = os.Environ()
 	}
@@ -59,8 +63,18 @@ func newBuilder(o Options) (*builder, error) {
 	if !isDir(b.dir) {
 		return nil, pith.Errorf("there is no directory %s", b.dir)
 	}
-	b.cache, err = cacheDir(b.env)
+	if b.hold == nil {
+		b.hold = new(cache.Hold)
+	}
+	b.cache, err = cache.Open(b.env)
 	return b, err
+}
+
+// release lets go of the cache's entries, unless the caller keeps them.
+func (b *builder) release() {
+	if b.options.Hold == nil {
+		b.hold.Release()
+	}
 }
 
 // say tells a line of progress.
@@ -126,16 +140,37 @@ func (b *builder) workFolder(ctx context.Context, t target) (dir string, unlock 
 	o := b.options
 	key := digest(t.dir, strings.Join(t.patterns, " "), strings.Join(o.Tags, ","), o.LDFlags, o.Stack,
 		fmt.Sprint(o.Args, o.Vars, o.Files, o.Memory, o.CPUs, o.Override))
-	dir = filepath.Join(b.cache, "builds", key)
-	if !isDir(dir) {
-		prune(filepath.Dir(dir))
+	dir = b.cache.Path(cache.Builds, key)
+	for held := false; !held; { // another process may remove what we made before we hold it
+		if err := os.MkdirAll(dir, 0o777); err != nil {
+			return "", nil, err
+		}
+		if held, err = b.hold.Use(dir); err != nil {
+			return "", nil, err
+		}
 	}
-	if err := os.MkdirAll(dir, 0o777); err != nil {
+	if unlock, err = lock(ctx, filepath.Join(dir, "lock")); err != nil {
 		return "", nil, err
 	}
-	touch(dir)
-	unlock, err = lock(ctx, filepath.Join(dir, "lock"))
-	return dir, unlock, err
+	if err := writeChanged(filepath.Join(dir, cache.SourceFile), []byte(t.dir)); err != nil {
+		unlock()
+		return "", nil, err
+	}
+	return dir, unlock, nil
+}
+
+// kept holds the cache's entry at path, which make makes if it isn't there.
+func (b *builder) kept(path string, make func() error) error {
+	for {
+		there, err := b.hold.Use(path)
+		if there || err != nil {
+			return err
+		}
+		if err := make(); err != nil {
+			return err
+		}
+		b.cache.Added(path)
+	}
 }
 
 // importPath matches the lines by which go build -v tells what it compiled;
@@ -277,7 +312,7 @@ func (b *builder) finish(linked string, m pith.Manifest, work string) (*Image, e
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", m.Package, err)
 	}
-	if err := b.keepSymbols(linked, data); err != nil {
+	if err := b.keepSymbols(data); err != nil {
 		return nil, err
 	}
 	old, err := os.ReadFile(output)
@@ -286,7 +321,9 @@ func (b *builder) finish(linked string, m pith.Manifest, work string) (*Image, e
 		if err := writeFile(output, img, 0o755); err != nil {
 			return nil, err
 		}
+		b.cache.Added(work)
 	}
+	b.cache.Added()
 	return open(output, b.cache)
 }
 
@@ -304,26 +341,6 @@ func (b *builder) output(name, work string) string {
 		return filepath.Join(output, name+".elf")
 	}
 	return output
-}
-
-// keepSymbols keeps the linked file, which has the symbols, by its build ID:
-// a later build of the same program doesn't touch it.
-func (b *builder) keepSymbols(linked string, data []byte) error {
-	twin := symbolFile(b.cache, buildID(data))
-	if info, err := os.Stat(twin); err == nil && info.Size() == int64(len(data)) {
-		touch(twin)
-		return nil
-	}
-	if err := os.MkdirAll(filepath.Dir(twin), 0o777); err != nil {
-		return err
-	}
-	prune(filepath.Dir(twin))
-	return writeFile(twin, data, 0o644)
-}
-
-// symbolFile is where the unstripped twin of a program is kept.
-func symbolFile(cache, id string) string {
-	return filepath.Join(cache, "symbols", digest(id)+".elf")
 }
 
 // LeastMemory estimates the least memory of a machine for an image, in bytes:

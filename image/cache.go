@@ -4,40 +4,16 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
+
+	"pith/cache"
 )
-
-// unusedFor is how long an entry of the cache is kept after its last use.
-const unusedFor = 14 * 24 * time.Hour
-
-// cacheDir is the folder for everything that the builder keeps: PITH_CACHE of
-// env, or pith in the user's cache folder.
-func cacheDir(env []string) (string, error) {
-	if dir := lookup(env, "PITH_CACHE"); dir != "" {
-		return filepath.Abs(dir)
-	}
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		return "", fmt.Errorf("no cache folder: %w", err)
-	}
-	return filepath.Join(dir, "pith"), nil
-}
-
-// lookup returns the value of a variable in env; the last one counts.
-func lookup(env []string, key string) (value string) {
-	for _, kv := range env {
-		if k, v, _ := strings.Cut(kv, "="); k == key {
-			value = v
-		}
-	}
-	return value
-}
 
 // digest is a hash of the parts, whose boundaries count, in 16 hex digits.
 func digest(parts ...string) string {
@@ -49,8 +25,27 @@ func digest(parts ...string) string {
 }
 
 // writeFile writes a file as a whole or not at all.
-func writeFile(path string, data []byte, mode fs.FileMode) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".pith-*")
+func writeFile(path string, data []byte, mode fs.FileMode) error {
+	return writeWhole(path, mode, func(f *os.File) error {
+		_, err := f.Write(data)
+		return err
+	})
+}
+
+// writeSparse is writeFile for data that has only zeros between its first page and
+// from; they take no room where the file system knows holes.
+func writeSparse(path string, data []byte, from int64) error {
+	return writeWhole(path, 0o644, func(f *os.File) error {
+		if _, err := f.Write(data[:pageSize]); err != nil {
+			return err
+		}
+		_, err := f.WriteAt(data[from:], from)
+		return err
+	})
+}
+
+func writeWhole(path string, mode fs.FileMode, write func(*os.File) error) (err error) {
+	f, err := os.CreateTemp(filepath.Dir(path), cache.Temporary+"*")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
@@ -60,7 +55,7 @@ func writeFile(path string, data []byte, mode fs.FileMode) (err error) {
 			os.Remove(f.Name())
 		}
 	}()
-	if _, err = f.Write(data); err != nil {
+	if err = write(f); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	if err = f.Chmod(mode); err != nil {
@@ -72,13 +67,35 @@ func writeFile(path string, data []byte, mode fs.FileMode) (err error) {
 	return os.Rename(f.Name(), path)
 }
 
+// linkFile makes path another name of the file old, in place of what it was.
+func linkFile(path, old string) error {
+	if same(path, old) {
+		return nil
+	}
+	tmp := filepath.Join(filepath.Dir(path), cache.Temporary+"link")
+	os.Remove(tmp)
+	if err := os.Link(old, tmp); err != nil {
+		return err
+	}
+	return os.Rename(tmp, path)
+}
+
+func same(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y)
+}
+
 // makeDir makes the folder dir as a whole or not at all: fill works in a
 // temporary one beside it. Where another process was faster, its folder stays.
 func makeDir(dir string, fill func(tmp string) error) error {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o777); err != nil {
 		return err
 	}
-	tmp, err := os.MkdirTemp(filepath.Dir(dir), ".new-")
+	tmp, err := os.MkdirTemp(filepath.Dir(dir), cache.Temporary)
 	if err != nil {
 		return err
 	}
@@ -89,7 +106,7 @@ func makeDir(dir string, fill func(tmp string) error) error {
 	if err := fill(tmp); err != nil {
 		return err
 	}
-	if err := os.Rename(tmp, dir); err != nil && !isDir(dir) {
+	if err := os.Rename(tmp, dir); err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
 	return nil
@@ -116,26 +133,6 @@ func lock(ctx context.Context, path string) (unlock func(), err error) {
 			f.Close()
 			return nil, ctx.Err()
 		case <-time.After(50 * time.Millisecond):
-		}
-	}
-}
-
-// touch marks an entry of the cache as used.
-func touch(path string) {
-	now := time.Now()
-	os.Chtimes(path, now, now) // only prune looks at it
-}
-
-// prune removes the entries of a folder that nobody used for a long time.
-func prune(dir string) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return
-	}
-	for _, e := range entries {
-		info, err := e.Info()
-		if err == nil && time.Since(info.ModTime()) > unusedFor {
-			os.RemoveAll(filepath.Join(dir, e.Name()))
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"pith"
+	"pith/cache"
 )
 
 // shadowRevision changes when this file makes another tree of the same inputs.
@@ -31,15 +32,12 @@ const (
 func (b *builder) shadow(ctx context.Context, t toolchain, s *sources) (string, error) {
 	version, _ := os.ReadFile(filepath.Join(t.root, "VERSION")) // a Go built from its repository has none
 	key := digest(shadowRevision, t.root, t.version, string(version), s.hash, b.options.Stack)
-	dir := filepath.Join(b.cache, "goroot", t.version+"-"+key)
-	if isDir(dir) {
-		touch(dir)
-		return dir, nil
-	}
-	b.say("preparing %s for Pith", t.version)
-	prune(filepath.Dir(dir))
-	err := makeDir(dir, func(tmp string) error {
-		return b.fillShadow(ctx, tmp, t, s)
+	dir := b.cache.Path(cache.Toolchain, t.version+"-"+key)
+	err := b.kept(dir, func() error {
+		b.say("preparing %s for Pith", t.version)
+		return makeDir(dir, func(tmp string) error {
+			return b.fillShadow(ctx, tmp, t, s)
+		})
 	})
 	if err != nil {
 		return "", fmt.Errorf("prepare %s for Pith: %w", t.version, err)

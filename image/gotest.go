@@ -27,14 +27,15 @@ type Toolchain struct {
 }
 
 // Prepare finds the Go installation that Options.Dir wants and makes what
-// tests are built with.
+// tests are built with; Options.Hold keeps it.
 func Prepare(ctx context.Context, o Options) (*Toolchain, error) {
 	b, err := newBuilder(o)
 	if err != nil {
 		return nil, err
 	}
+	defer b.release()
 	t, _, err := b.prepare(ctx)
-	return t, err
+	return t, b.explainFull(err)
 }
 
 func (b *builder) prepare(ctx context.Context) (*Toolchain, *sources, error) {
@@ -95,6 +96,13 @@ func TestImage(ctx context.Context, o Options) (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer b.release()
+	img, err := b.testImage(ctx)
+	return img, b.explainFull(err)
+}
+
+func (b *builder) testImage(ctx context.Context) (*Image, error) {
+	o := b.options
 	info, err := buildinfo.ReadFile(o.What)
 	if err != nil {
 		return nil, pith.Errorf("%s is no test binary: %w", o.What, err)

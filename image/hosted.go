@@ -25,7 +25,9 @@ func BuildHosted(ctx context.Context, o Options) (*Image, error) {
 		return nil, err
 	}
 	b.options.Stack = hosted
-	return b.buildHosted(ctx)
+	defer b.release()
+	img, err := b.buildHosted(ctx)
+	return img, b.explainFull(err)
 }
 
 // hosted stands for the network stack in the keys of the cache.
@@ -68,6 +70,10 @@ func (b *builder) linkHosted(ctx context.Context, go_ command, tools toolchain, 
 	linked := filepath.Join(work, "linked")
 	if err := b.compile(ctx, go_, p, t.patterns, work, linked, b.hostedFlags(tools)); err != nil {
 		return err
+	}
+	defer b.cache.Added()
+	if b.options.Output == "" {
+		return linkFile(output, linked) // what is in the cache is there once
 	}
 	data, err := os.ReadFile(linked)
 	if err != nil {

@@ -1,6 +1,9 @@
 package image
 
-import "pith"
+import (
+	"pith"
+	"pith/cache"
+)
 
 // Image is one bootable file; see pith.Image.
 type Image = pith.Image
@@ -44,8 +47,11 @@ type Options struct {
 	// Progress is told, a line at a time, what the build does; nil is silent.
 	// It may be called from another goroutine, but never from two at once.
 	Progress func(string)
-	// Env is the environment of the go command, and of PITH_CACHE (the
-	// builder's folder) and PITH_SOURCE (a checkout to take the kernel from);
+	// Hold is given the cache's entries that the image needs, for as long as the
+	// caller wants them to stay; nil is until the build has ended.
+	Hold *cache.Hold
+	// Env is the environment of the go command, and of the cache (see
+	// cache.Open) and PITH_SOURCE (a checkout to take the kernel from);
 	// nil is the process's own.
 	Env []string
 }

@@ -10,21 +10,22 @@ import (
 
 	"pith"
 	"pith/abi"
+	"pith/cache"
 )
 
 // Open reads and checks an image file. A file that is no image, is cut short,
 // or was built by another version of Pith is a *pith.Error. It never panics,
 // whatever the file holds.
 func Open(path string) (*Image, error) {
-	cache, err := cacheDir(os.Environ())
+	c, err := cache.Open(os.Environ())
 	if err != nil {
-		cache = "" // no symbols, then
+		return nil, err
 	}
-	return open(path, cache)
+	return open(path, c)
 }
 
-// open is Open with the folder that symbols are looked for in.
-func open(path, cache string) (*Image, error) {
+// open is Open with the cache that symbols are looked for in.
+func open(path string, c *cache.Cache) (*Image, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, pith.Errorf("there is no image %s", path)
@@ -45,7 +46,7 @@ func open(path, cache string) (*Image, error) {
 		return nil, pith.Errorf("%s %w", path, err)
 	}
 	img := &Image{Path: path, Size: info.Size(), Manifest: m}
-	if twin := symbolFile(cache, id); cache != "" && id != "" && isFile(twin) {
+	if twin := symbolFile(c, id); id != "" && isFile(twin) {
 		img.Symbols = twin
 	}
 	return img, nil

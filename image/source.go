@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"pith"
+	"pith/cache"
 )
 
 // netstack is the folder of the only package that imports gVisor.
@@ -29,7 +30,7 @@ type sources struct {
 // program, or those of the checkout that PITH_SOURCE names.
 func (b *builder) kernelSources() (*sources, error) {
 	var fsys fs.FS = pith.Source
-	if dir := lookup(b.env, "PITH_SOURCE"); dir != "" {
+	if dir := cache.Lookup(b.env, "PITH_SOURCE"); dir != "" {
 		if !isDir(filepath.Join(dir, "kernel")) {
 			return nil, pith.Errorf("PITH_SOURCE=%s is no checkout of Pith: it has no folder kernel", dir)
 		}

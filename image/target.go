@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"pith"
+	"pith/cache"
 )
 
 // target is what the user named, for the go command.
@@ -147,20 +148,17 @@ const copyRevision = "2"
 
 // copyModule copies a module out of the module cache, which is read-only.
 func (b *builder) copyModule(ctx context.Context, m downloaded) (string, error) {
-	dir := filepath.Join(b.cache, "modules", digest(copyRevision, m.Path, m.Version, m.Sum))
-	if isDir(dir) {
-		touch(dir)
-		return dir, nil
-	}
-	prune(filepath.Dir(dir))
-	err := makeDir(dir, func(tmp string) error {
-		if err := copyTree(tmp, m.Dir); err != nil {
-			return err
-		}
-		if !isFile(filepath.Join(tmp, "go.mod")) {
-			return copyFile(filepath.Join(tmp, "go.mod"), m.GoMod, 0o644)
-		}
-		return b.dropReplacements(ctx, tmp)
+	dir := b.cache.Path(cache.Modules, digest(copyRevision, m.Path, m.Version, m.Sum))
+	err := b.kept(dir, func() error {
+		return makeDir(dir, func(tmp string) error {
+			if err := copyTree(tmp, m.Dir); err != nil {
+				return err
+			}
+			if !isFile(filepath.Join(tmp, "go.mod")) {
+				return copyFile(filepath.Join(tmp, "go.mod"), m.GoMod, 0o644)
+			}
+			return b.dropReplacements(ctx, tmp)
+		})
 	})
 	return dir, err
 }

@@ -32,6 +32,8 @@ var never = []struct{ from, what, why string }{
 	{"kernel/inet", "pith/kernel/virtio", "a card is known by its interface only"},
 	{"image", "pith/kernel", "the outside knows the inside by package abi only"},
 	{"image", "pith/machine", "siblings do not know one another"},
+	{"cache", "pith/image", "those that keep something there know the cache, not it them"},
+	{"cache", "pith/machine", "those that keep something there know the cache, not it them"},
 	{"machine/qemu", "pith/kernel", "the outside knows the inside by package abi only"},
 	{"machine/qemu", "pith/image", "siblings do not know one another"},
 	{"deploy", "pith/image", "what it needs of the builder it is given"},

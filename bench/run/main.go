@@ -18,6 +18,7 @@ import (
 
 	"pith/bench"
 	"pith/bench/lab"
+	"pith/cache"
 	"pith/image"
 	"pith/machine/host"
 	"pith/machine/linuxvm"
@@ -35,6 +36,7 @@ type options struct {
 	out                  string
 	quick                bool
 	config               bench.Config
+	hold                 cache.Hold
 }
 
 func main() {
@@ -129,8 +131,12 @@ func (o *options) findWorkload() (w bench.Workload, kept string, err error) {
 	if i < 0 {
 		return w, "", fmt.Errorf("-workload: there is no %q; there are coredns and caddy", o.workload)
 	}
-	cache, err := os.UserCacheDir()
-	return bench.Workloads[i], filepath.Join(cache, "pith", "workloads", o.workload), err
+	c, err := cache.Open(os.Environ())
+	if err != nil {
+		return w, "", err
+	}
+	kept = c.Path(cache.Workloads, o.workload)
+	return bench.Workloads[i], kept, c.UseOf(&o.hold, kept)
 }
 
 // prepare builds a workload's program and image: a lab has no way to the

@@ -87,6 +87,7 @@ func (a *app) build(ctx context.Context, what, output string, f buildFlags) (*pi
 	p := newProgress(a.err)
 	defer p.done()
 	o := image.Options{
+		Hold:     &a.hold,
 		What:     what,
 		Output:   output,
 		Tags:     f.tags,

@@ -31,7 +31,7 @@ func (a *app) buildOCI(ctx context.Context, what, place, format string, f buildF
 	}
 	p := newProgress(a.err)
 	defer p.done()
-	o := image.Options{What: what, Tags: f.tags, LDFlags: f.ldflags, Strip: true, Progress: p.update}
+	o := image.Options{Hold: &a.hold, What: what, Tags: f.tags, LDFlags: f.ldflags, Strip: true, Progress: p.update}
 	if m != nil {
 		packInto(&o, m)
 	}

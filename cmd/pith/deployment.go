@@ -165,7 +165,8 @@ func (a *app) serviceImage(ctx context.Context, m *manifest.Manifest, s *pith.Se
 	p := newProgress(a.err)
 	defer p.done()
 	return build(ctx, image.Options{
-		Dir: filepath.Dir(m.File), What: s.Build, Stack: s.Stack, Files: s.Files, Strip: true, Override: s.Override,
+		Hold: &a.hold,
+		Dir:  filepath.Dir(m.File), What: s.Build, Stack: s.Stack, Files: s.Files, Strip: true, Override: s.Override,
 		Progress: func(step string) { p.update(s.Name + ": " + step) },
 	})
 }

@@ -224,6 +224,7 @@ func (a *app) testImage(ctx context.Context, file string, args []string, f build
 		return nil, err
 	}
 	img, err := image.TestImage(ctx, image.Options{
+		Hold:   &a.hold,
 		What:   file,
 		Output: filepath.Join(dir, filepath.Base(file)),
 		Args:   args,

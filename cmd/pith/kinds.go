@@ -61,6 +61,7 @@ func (a *app) buildHosted(ctx context.Context, what, output string, f buildFlags
 	p := newProgress(a.err)
 	defer p.done()
 	return image.BuildHosted(ctx, image.Options{
+		Hold: &a.hold,
 		What: what, Output: output, Tags: f.tags, LDFlags: f.ldflags, Strip: true, Progress: p.update,
 	})
 }

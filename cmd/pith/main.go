@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"pith"
+	"pith/cache"
 	"pith/machine/process"
 )
 
@@ -51,9 +52,10 @@ func (e exitCode) Error() string { return fmt.Sprintf("exit code %d", int(e)) }
 
 // app is what all commands share.
 type app struct {
-	out   terminal // standard output: what was asked for
-	err   terminal // standard error: progress and errors
-	began bool     // the command line was understood
+	out   terminal   // standard output: what was asked for
+	err   terminal   // standard error: progress and errors
+	began bool       // the command line was understood
+	hold  cache.Hold // what of the cache this process uses, until it ends
 }
 
 func newApp() *app {
@@ -85,7 +87,7 @@ WHAT is a directory, a package path, a module@version, or an image file.`,
 		a.psCommand(), a.statsCommand(), a.topCommand(), a.profileCommand(), a.logsCommand(),
 		a.stopCommand(), a.rmCommand(), a.debugCommand(), a.doctorCommand(), a.firewallCommand(),
 		a.versionCommand(), a.configCommand(), a.importCommand(), a.schemaCommand(), a.volumeCommand(), a.planCommand(),
-		a.upCommand(), a.downCommand(), a.graphCommand(), a.keepCommand(), a.benchCommand(),
+		a.upCommand(), a.downCommand(), a.graphCommand(), a.keepCommand(), a.benchCommand(), a.cacheCommand(),
 	)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -410,6 +411,9 @@ func modeOf(s machine.Spec, l pith.Link) (network.Mode, error) {
 // foreground supervises the machine in this process.
 func (a *app) foreground(entry *machine.Entry, f runFlags) error {
 	window := f.window
+	if err := a.holdImage(entry.Spec.Image); err != nil {
+		return errors.Join(err, entry.Discard())
+	}
 	cards, unplug, err := plug(entry.Spec)
 	if err != nil {
 		entry.Discard()

@@ -106,6 +106,9 @@ func (a *app) supervise(name string, started func()) error {
 	if err != nil {
 		return err
 	}
+	if err := a.holdImage(entry.Spec.Image); err != nil {
+		return err
+	}
 	cards, unplug, err := plug(entry.Spec)
 	if err != nil {
 		return err

@@ -92,7 +92,7 @@ func (a *app) goTest(ctx context.Context, args []string) error {
 		return fmt.Errorf("find this program: %w", err)
 	}
 	p := newProgress(a.err)
-	tools, err := image.Prepare(ctx, image.Options{Stack: pith.StackInet, Progress: p.update})
+	tools, err := image.Prepare(ctx, image.Options{Stack: pith.StackInet, Hold: &a.hold, Progress: p.update})
 	p.done()
 	if err != nil {
 		return err

@@ -112,7 +112,7 @@ func (a *app) newRunner(ctx context.Context, f stdFlags) (r *conformance.Runner,
 		return nil, nil, err
 	}
 	p := newProgress(a.err)
-	tools, err := image.Prepare(ctx, image.Options{Stack: pith.StackInet, Progress: p.update})
+	tools, err := image.Prepare(ctx, image.Options{Stack: pith.StackInet, Hold: &a.hold, Progress: p.update})
 	p.done()
 	if err != nil {
 		return nil, nil, err

@@ -17,6 +17,7 @@ import (
 
 	"pith"
 	"pith/abi"
+	"pith/cache"
 	"pith/machine"
 	"pith/machine/host"
 	"pith/machine/qemu"
@@ -75,7 +76,11 @@ func (d *Driver) Start(l machine.Launch) (machine.Running, error) {
 	if l.Spec.Image == nil {
 		return nil, errors.New("BUG: a machine without an image")
 	}
-	g, err := Prepare(context.Background(), buildFor(l))
+	var hold cache.Hold // until QEMU runs
+	defer hold.Release()
+	build := buildFor(l)
+	build.Hold = &hold
+	g, err := Prepare(context.Background(), build)
 	if err != nil {
 		return nil, err
 	}

@@ -19,6 +19,7 @@ import (
 	"strings"
 
 	"pith"
+	"pith/cache"
 	"pith/machine"
 )
 
@@ -40,6 +41,10 @@ type Build struct {
 	Disk     bool         // it will have Options.Disk
 	Cache    string       // where to keep what was made; "" is in the user's cache
 	Progress func(string) // is told, a line at a time, what is done; nil is silent
+	Hold     *cache.Hold  // keeps in the cache what the guest is made of; nil: until Prepare ends
+
+	added   func(paths ...string) // tells the cache what came to it
+	release func()
 }
 
 // Guest is a kernel and a RAM disk, ready to start.
@@ -58,6 +63,7 @@ func Prepare(ctx context.Context, b Build) (*Guest, error) {
 	if err := b.fill(); err != nil {
 		return nil, err
 	}
+	defer b.release()
 	image, err := os.ReadFile(b.Kernel)
 	if err != nil {
 		return nil, fmt.Errorf("linuxvm: kernel: %w", err)
@@ -78,6 +84,7 @@ func Prepare(ctx context.Context, b Build) (*Guest, error) {
 }
 
 func (b *Build) fill() error {
+	b.added, b.release = func(...string) {}, func() {}
 	if b.Progress == nil {
 		b.Progress = func(string) {}
 	}
@@ -89,11 +96,15 @@ func (b *Build) fill() error {
 		b.Kernel = newest
 	}
 	if b.Cache == "" {
-		cache, err := os.UserCacheDir()
+		c, err := cache.Open(os.Environ())
 		if err != nil {
 			return fmt.Errorf("linuxvm: %w", err)
 		}
-		b.Cache = filepath.Join(cache, "pith", "linuxvm")
+		b.Cache, b.added = c.Path(cache.LinuxVM, ""), c.Added
+	}
+	if b.Hold == nil {
+		b.Hold = new(cache.Hold)
+		b.release = b.Hold.Release
 	}
 	return os.MkdirAll(b.Cache, 0o755)
 }
@@ -262,18 +273,28 @@ func compile(ctx context.Context, dir string, w io.Writer) error {
 // it; other processes see the whole file or none.
 func (b *Build) cached(name string, write func(io.Writer) error) (string, error) {
 	file := filepath.Join(b.Cache, name)
-	if _, err := os.Stat(file); err == nil {
-		return file, nil
+	for {
+		there, err := b.Hold.Use(file)
+		if there || err != nil {
+			return file, err
+		}
+		if err := b.add(file, write); err != nil {
+			return "", err
+		}
+		b.added(file)
 	}
-	f, err := os.CreateTemp(b.Cache, name+".*")
+}
+
+func (b *Build) add(file string, write func(io.Writer) error) error {
+	f, err := os.CreateTemp(b.Cache, cache.Temporary+"*")
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer os.Remove(f.Name()) // fails once it is renamed
 	if err := errors.Join(write(f), f.Close()); err != nil {
-		return "", err
+		return err
 	}
-	return file, os.Rename(f.Name(), file)
+	return os.Rename(f.Name(), file)
 }
 
 func digest(data []byte) string {
