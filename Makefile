@@ -75,8 +75,10 @@ bench: pith
 debug: pith
 	./pith debug $(WHAT)
 
+# A worker that is stopped in the middle of an input leaves the input's folder.
 fuzz:
-	@for p in $$(go list ./...); do \
+	@dir=$$(mktemp -d); trap 'rm -rf "$$dir"' EXIT; export TMPDIR="$$dir"; \
+	for p in $$(go list ./...); do \
 		for f in $$($(GOTEST) -list '^Fuzz' $$p 2>/dev/null | grep '^Fuzz'); do \
 			echo "$$p $$f"; $(GOTEST) -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$p || exit 1; \
 		done; \

@@ -41,6 +41,11 @@ func (i *driven) start(driver machine.Driver, l machine.Launch) (err error) {
 	if i.dir, err = os.MkdirTemp("", "pith-bench-"); err != nil {
 		return fmt.Errorf("bench: %w", err)
 	}
+	defer func() {
+		if err != nil {
+			os.RemoveAll(i.dir)
+		}
+	}()
 	l.Dir, l.Console = i.dir, i.console
 	if l.Notify == nil {
 		l.Notify = func(machine.Message) {}

@@ -36,6 +36,7 @@ func TestMain(m *testing.M) {
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "test:", err)
+		os.RemoveAll(dir)
 		os.Exit(1)
 	}
 	os.Setenv("PITH_STATE", filepath.Join(dir, "state"))

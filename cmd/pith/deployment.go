@@ -184,6 +184,7 @@ func keepImage(img *pith.Image, service, folder string) (*pith.Image, error) {
 		return &kept, nil
 	}
 	if err := os.WriteFile(kept.Path+".tmp", data, 0o755); err != nil {
+		os.Remove(kept.Path + ".tmp")
 		return nil, err
 	}
 	return &kept, os.Rename(kept.Path+".tmp", kept.Path)

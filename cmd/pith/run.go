@@ -167,7 +167,7 @@ func oneWhat(c *cobra.Command, args []string) error {
 
 // create makes the machine's image and its entry in the store; everything that
 // can be refused is refused before.
-func (a *app) create(ctx context.Context, args []string, f runFlags) (*machine.Entry, error) {
+func (a *app) create(ctx context.Context, args []string, f runFlags) (_ *machine.Entry, err error) {
 	store, err := openStore()
 	if err != nil {
 		return nil, err
@@ -212,6 +212,11 @@ func (a *app) create(ctx context.Context, args []string, f runFlags) (*machine.E
 	if err != nil {
 		return nil, err
 	}
+	defer func() {
+		if err != nil && f.test {
+			os.RemoveAll(filepath.Dir(spec.Image.Path))
+		}
+	}()
 	if err := f.settle(&spec); err != nil {
 		return nil, err
 	}

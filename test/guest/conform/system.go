@@ -112,7 +112,8 @@ func processes() {
 	say("sync", unix.Syncfs(open(".", unix.O_RDONLY)))
 	unix.Sync()
 	syscall.Sync()
-	say("temp", os.TempDir(), must(os.MkdirTemp("", "x")) != "")
+	temp := must(os.MkdirTemp("", "x"))
+	say("temp", os.TempDir(), temp != "", os.Remove(temp))
 	_ = exec.ErrNotFound
 	_, _, e := syscall.AllThreadsSyscall(syscall.SYS_PRCTL, unix.PR_SET_KEEPCAPS, 0, 0)
 	say("all threads", e == 0 || errors.Is(e, syscall.ENOTSUP))
