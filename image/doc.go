@@ -10,8 +10,9 @@
 //
 //   - src/pith/abi and src/pith/kernel hold the library OS, as packages of the
 //     standard library;
-//   - src/os/zz_pith.go imports pith/kernel, so that the kernel comes with
-//     package os and is initialised before any package of the user's;
+//   - src/os/zz_pith.go imports pith/kernel/start, and that pith/kernel, so that
+//     the kernel comes with package os and is initialised before any package of
+//     the user's;
 //   - src/syscall calls the kernel where it would make a system call: a
 //     statement inserted into the user's own copy of each file (see hooks.go),
 //     never a committed copy of Go's source;
