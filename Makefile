@@ -9,7 +9,7 @@ GOTEST  = go test $(LDFLAGS)
 WHAT   ?= ./examples/hello
 FUZZTIME ?= 20s
 
-.PHONY: all pith setup setup-test check test race boot conformance programs crash run bench debug fuzz clean
+.PHONY: all pith setup setup-test check test race boot conformance programs crash run bench inlining debug fuzz clean
 
 all: pith
 
@@ -61,6 +61,10 @@ KILLS ?= 300
 crash:
 	go test $(LDFLAGS) -count=1 -timeout 60m -v -run 'TestCrash$$' ./test -kills $(KILLS)
 	go test -count=1 -timeout 30m -v -run 'TestPowerCut' ./ext4 -cuts 200000
+
+# The profile by which the compiler inlines what runs at a start.
+inlining:
+	go run ./image/inlining
 
 run: pith
 	./pith run -p 8080:80 $(WHAT)

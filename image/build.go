@@ -28,6 +28,7 @@ type builder struct {
 	cache   *cache.Cache
 	hold    *cache.Hold
 	goflags string // the user's GOFLAGS
+	profile string // the kernel's inlining profile; "" is none
 }
 
 // Build makes an image of a Go program. A mistake of the user's (no such
@@ -102,6 +103,9 @@ func (b *builder) build(ctx context.Context) (*Image, error) {
 	goroot, err := b.shadow(ctx, tools, kernel)
 	if err != nil {
 		return nil, err
+	}
+	if _, ok := kernel.files[inliningProfile]; ok {
+		b.profile = filepath.Join(goroot, "src", "pith", filepath.FromSlash(inliningProfile))
 	}
 	work, unlock, err := b.workFolder(ctx, t)
 	if err != nil {
@@ -196,7 +200,7 @@ func (b *builder) compile(ctx context.Context, go_ command, p *program, patterns
 		return err
 	}
 	args := []string{"build", "-v", "-trimpath", "-buildvcs=false", "-o", linked, "-ldflags=" + ldflags}
-	args = slices.Concat(args, b.compilerFlags(), b.tagFlags(), flags, []string{"--"}, patterns)
+	args = slices.Concat(args, b.compilerFlags(), b.profileFlags(p), b.tagFlags(), flags, []string{"--"}, patterns)
 	_, err = go_.run(ctx, func(line string) bool {
 		if !importPath.MatchString(line) {
 			return false
@@ -243,6 +247,22 @@ func (b *builder) compilerFlags() (args []string) {
 		return nil
 	}
 	return append(args, "-gcflags="+kernelPath+"/...=", "-gcflags=pith/abi/...=")
+}
+
+// inliningProfile tells the compiler which calls of a start to inline, in the kernel
+// and in the standard library. Command image/inlining makes it.
+const inliningProfile = "kernel/inlining.pgo"
+
+// profileFlags hand the compiler the kernel's profile where the program has none of its
+// own: default.pgo beside its main package, or one that GOFLAGS names.
+func (b *builder) profileFlags(p *program) []string {
+	own := slices.ContainsFunc(splitFlags(b.goflags), func(flag string) bool {
+		return strings.HasPrefix(strings.TrimLeft(flag, "-"), "pgo=")
+	})
+	if _, err := os.Stat(filepath.Join(p.Dir, "default.pgo")); err == nil || own || b.profile == "" {
+		return nil
+	}
+	return []string{"-pgo=" + b.profile}
 }
 
 // splitFlags splits GOFLAGS, where a flag may stand in quotes.

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -511,5 +512,39 @@ func TestCompilerFlags(t *testing.T) {
 		if got := strings.Join(b.compilerFlags(), "|"); got != want {
 			t.Errorf("%s: %s, want %s", flags, got, want)
 		}
+	}
+}
+
+// TestProfileFlags: a program's own profile is used in place of the kernel's.
+func TestProfileFlags(t *testing.T) {
+	own := tree(t, map[string]string{"default.pgo": ""})
+	for _, test := range []struct{ profile, goflags, dir, want string }{
+		{"k.pgo", "", t.TempDir(), "-pgo=k.pgo"},
+		{"k.pgo", "-mod=mod", t.TempDir(), "-pgo=k.pgo"},
+		{"k.pgo", "-pgo=off", t.TempDir(), ""},
+		{"k.pgo", "'--pgo=my own.pgo'", t.TempDir(), ""},
+		{"k.pgo", "", own, ""},
+		{"", "", t.TempDir(), ""},
+	} {
+		b := &builder{profile: test.profile, goflags: test.goflags}
+		if got := strings.Join(b.profileFlags(&program{listed: listed{Dir: test.dir}}), "|"); got != test.want {
+			t.Errorf("%+v: %s", test, got)
+		}
+	}
+}
+
+// TestInliningProfile reads the kernel's profile as the compiler does.
+func TestInliningProfile(t *testing.T) {
+	s, err := readSources(pith.Source, pith.StackInet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "inlining.pgo")
+	if err := os.WriteFile(file, s.files[inliningProfile], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("go", "tool", "preprofile", "-i", file).Output()
+	if err != nil || !bytes.Contains(out, []byte("\npith/kernel.start\n")) {
+		t.Errorf("preprofile: %v; no call from pith/kernel.start in %d bytes", err, len(out))
 	}
 }

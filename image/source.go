@@ -82,7 +82,7 @@ func skipFolder(name, stack string) bool {
 
 // add takes a file that a compiler reads; others and tests stay outside.
 func (s *sources) add(fsys fs.FS, name string) error {
-	if strings.HasSuffix(name, "_test.go") || !slices.Contains([]string{".go", ".s", ".h"}, path.Ext(name)) {
+	if strings.HasSuffix(name, "_test.go") || !slices.Contains([]string{".go", ".s", ".h", ".pgo"}, path.Ext(name)) {
 		return nil
 	}
 	data, err := fs.ReadFile(fsys, name)

@@ -19,7 +19,7 @@ var (
 
 func TestLowerHalfNeitherAllocatesNorStoresPointers(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "boot")
-	build := exec.Command("go", "build", "-o", binary, "-ldflags=-checklinkname=0 -E pith/kernel/boot.entry", "./lowerhalf")
+	build := exec.Command("go", "build", "-o", binary, "-pgo=../kernel/inlining.pgo", "-ldflags=-checklinkname=0 -E pith/kernel/boot.entry", "./lowerhalf")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
