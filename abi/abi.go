@@ -139,10 +139,11 @@ const (
 
 // Words of RecordFlag.
 const (
-	FlagTrace  = "trace"   // print stamps and the memory map
-	FlagInput  = "input"   // the driver has an InputPort; without it input is at its end
-	FlagWindow = "window=" // the console is a terminal of ROWSxCOLUMNS, as in window=24x80
-	FlagSend   = "send="   // when the program ends, its file or folder of this path goes to FilesPort; repeatable
+	FlagTrace   = "trace"    // print stamps and the memory map
+	FlagInput   = "input"    // the driver has an InputPort; without it input is at its end
+	FlagWindow  = "window="  // the console is a terminal of ROWSxCOLUMNS, as in window=24x80
+	FlagSend    = "send="    // when the program ends, its file or folder of this path goes to FilesPort; repeatable
+	FlagChanged = "changed=" // so do the regular files below this folder that it has written; repeatable
 )
 
 // A RecordNet's payload is text: words separated by single spaces, in any order:

@@ -34,7 +34,7 @@ func (m *machine) openConsole() {
 			return nil
 		}
 		options := vconsole.Options{Report: report}
-		if len(m.send) > 0 {
+		if len(m.send)+len(m.changed) > 0 {
 			options.Ports = vconsole.DefaultPorts + 1 // abi.FilesPort
 		}
 		d, err := vconsole.New(t, memory{}, options)

@@ -22,6 +22,7 @@ type machine struct {
 	files     []fs.Packed
 	dir       string   // the working directory
 	send      []string // what the driver wants when the program ends
+	changed   []string // and folders of which it wants what the program has written
 	mounts    []string // RecordMount texts
 
 	hasInput      bool // the driver passes standard input on
@@ -96,6 +97,9 @@ func (m *machine) setFlag(word string) {
 	}
 	if path, ok := strings.CutPrefix(word, abi.FlagSend); ok {
 		m.send = append(m.send, path)
+	}
+	if path, ok := strings.CutPrefix(word, abi.FlagChanged); ok {
+		m.changed = append(m.changed, path)
 	}
 	size, ok := strings.CutPrefix(word, abi.FlagWindow)
 	if !ok {

@@ -19,34 +19,51 @@ var atExit = func() {}
 
 // sendAtEnd lets the files that the driver wants go to it at the end.
 func (m *machine) sendAtEnd() {
-	if len(m.send) > 0 && m.consoleDevice != nil {
+	if len(m.send)+len(m.changed) > 0 && m.consoleDevice != nil {
 		atExit = m.sendFiles
 	}
 }
 
 func (m *machine) sendFiles() {
-	port := m.consoleDevice.AwaitPort(abi.FilesPort)
+	s := sender{port: m.consoleDevice.AwaitPort(abi.FilesPort), tree: linux.Tree()}
 	for _, path := range m.send {
-		err := sendPath(port, path)
-		if err != nil && err != syscall.ENOENT { // a file that wasn't made is none to send
-			complain("cannot send " + path + ": " + err.Error())
-		}
+		s.send(path)
 	}
-	awaitTaken(port)
+	s.changed = true
+	for _, path := range m.changed {
+		s.send(path)
+	}
+	awaitTaken(s.port)
+}
+
+// sender sends files to the driver.
+type sender struct {
+	port    *vconsole.Port
+	tree    *fs.Tree
+	changed bool // only regular files that the program has written, by their own names
+}
+
+func (s *sender) send(path string) {
+	err := s.sendPath(path)
+	if err != nil && err != syscall.ENOENT { // a file that wasn't made is none to send
+		complain("cannot send " + path + ": " + err.Error())
+	}
 }
 
 // sendPath sends a file, or all files of a folder.
-func sendPath(port *vconsole.Port, path string) error {
-	tree := linux.Tree()
-	node, errno := tree.Lookup(tree.Root(), path, true)
+func (s *sender) sendPath(path string) error {
+	node, errno := s.tree.Lookup(s.tree.Root(), path, !s.changed)
 	if errno != 0 {
 		return errno
 	}
+	if s.changed && (node.Tree() != s.tree || !node.IsDir() && (!node.IsRegular() || node.Untouched())) {
+		return nil
+	}
 	if !node.IsDir() {
-		return sendFile(port, path, node)
+		return sendFile(s.port, path, node)
 	}
 	var names []string
-	errno = tree.ReadDir(node, 0, func(e fs.Entry) bool {
+	errno = s.tree.ReadDir(node, 0, func(e fs.Entry) bool {
 		if e.Name != "." && e.Name != ".." {
 			names = append(names, e.Name)
 		}
@@ -56,7 +73,7 @@ func sendPath(port *vconsole.Port, path string) error {
 		return errno
 	}
 	for _, name := range names {
-		if err := sendPath(port, path+"/"+name); err != nil {
+		if err := s.sendPath(path + "/" + name); err != nil {
 			return err
 		}
 	}

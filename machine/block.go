@@ -56,6 +56,9 @@ func flags(l Launch) []string {
 	for _, path := range l.Spec.Send {
 		words = append(words, abi.FlagSend+path)
 	}
+	for _, path := range l.Spec.Changed {
+		words = append(words, abi.FlagChanged+path)
+	}
 	if w := l.Window; w != (Window{}) {
 		words = append(words, fmt.Sprintf("%s%dx%d", abi.FlagWindow, w.Rows, w.Columns))
 	}

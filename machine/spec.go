@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -47,7 +48,11 @@ type Spec struct {
 
 	Program string   `json:",omitempty"` // the program's own name, argv[0]; "" is the image's
 	Send    []string // paths of files and folders that come back to the host when the program ends
+	Changed []string `json:",omitempty"` // folders of which the files that the program has written come back
 }
+
+// Returns are the paths of which files may come back to the host.
+func (s Spec) Returns() []string { return slices.Concat(s.Send, s.Changed) }
 
 var namePattern = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 

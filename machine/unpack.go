@@ -49,24 +49,32 @@ func (u *Unpacker) unpack(typ uint32, payload []byte) error {
 	if typ != abi.RecordFile || !ok {
 		return fmt.Errorf("the machine sent a record of type %d that is no file", typ)
 	}
-	if !u.wants(name) {
-		return fmt.Errorf("the machine sent %q, which nobody asked for", name)
-	}
-	if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
-		return err
-	}
-	return os.WriteFile(name, contents, os.FileMode(mode&0o777))
-}
-
-// wants tells whether a path is one of those wanted, or lies in one.
-func (u *Unpacker) wants(name string) bool {
-	if name != filepath.Clean(name) {
-		return false
-	}
-	for _, w := range u.wanted {
-		if name == w || strings.HasPrefix(name, w+"/") {
-			return true
+	if name == filepath.Clean(name) {
+		for _, wanted := range u.wanted {
+			if name == wanted {
+				return place(filepath.Dir(name), filepath.Base(name), contents, mode)
+			}
+			if below, ok := strings.CutPrefix(name, wanted+"/"); ok {
+				return place(wanted, below, contents, mode)
+			}
 		}
 	}
-	return false
+	return fmt.Errorf("the machine sent %q, which nobody asked for", name)
+}
+
+// place writes a file below a folder. A symbolic link that leads out of it is not
+// followed.
+func place(folder, name string, contents []byte, mode uint32) error {
+	if err := os.MkdirAll(folder, 0o777); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(folder)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if err := root.MkdirAll(filepath.Dir(name), 0o777); err != nil {
+		return err
+	}
+	return root.WriteFile(name, contents, os.FileMode(mode&0o777))
 }

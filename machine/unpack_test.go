@@ -19,6 +19,14 @@ func TestUnpacker(t *testing.T) {
 	} {
 		stream = abi.Record(stream, abi.RecordFile, abi.File(0o600, path, []byte(text)))
 	}
+	outside := t.TempDir()
+	if err := os.Mkdir(folder, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(outside, folder+"/link"); err != nil {
+		t.Fatal(err)
+	}
+	stream = abi.Record(stream, abi.RecordFile, abi.File(0o600, folder+"/link/z", []byte("six")))
 	stream = abi.Record(stream, abi.RecordArg, []byte("no file"))
 	u := NewUnpacker([]string{file, folder})
 	for i := range stream {
@@ -31,6 +39,9 @@ func TestUnpacker(t *testing.T) {
 	}
 	if _, err := os.Stat(dir + "/other"); err == nil {
 		t.Error("a file that nobody asked for was written")
+	}
+	if _, err := os.Stat(outside + "/z"); err == nil {
+		t.Error("a file was written through a symbolic link")
 	}
 }
 

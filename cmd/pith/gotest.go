@@ -39,16 +39,24 @@ const testProgram = "/program"
 
 // asTest makes a machine of what a Go test needs to find: the folder that it is
 // called in, with all files of its module, and the environment of this process.
-// What it writes for its flags comes back.
+// What it writes for its flags comes back, and what it writes in its module.
 func asTest(s *machine.Spec) error {
 	wd, err := os.Getwd()
 	if err != nil {
 		return err
 	}
+	for _, arg := range s.Args {
+		if strings.HasPrefix(arg, "-test.fuzz=") && arg != "-test.fuzz=" {
+			return pith.Errorf("%s", refused["fuzz"])
+		}
+	}
 	root, dir := testRoot(wd)
 	s.Dir, s.Files = dir, testFiles(root, dir)
 	s.Env = testEnv(root, dir, s.Env)
 	s.Send = testOutputs(wd, s.Args)
+	if !isGo(root) {
+		s.Changed = []string{root}
+	}
 	s.Program, s.Remove = testProgram, true
 	return nil
 }
@@ -184,15 +192,20 @@ var outputFlags = []string{
 func testOutputs(wd string, args []string) []string {
 	values := map[string]string{}
 	for _, arg := range args {
-		if key, value, ok := strings.Cut(strings.TrimPrefix(arg, "-test."), "="); ok && value != "" {
-			values[key] = value
+		key, value, joined := strings.Cut(strings.TrimPrefix(arg, "-test."), "=")
+		if !joined {
+			value = "true"
 		}
+		values[key] = value
 	}
 	base := wd
 	if d := values["outputdir"]; d != "" {
 		base = absolute(wd, d)
 	}
 	var paths []string
+	if values["artifacts"] == "true" {
+		paths = append(paths, filepath.Join(base, "_artifacts"))
+	}
 	for _, flag := range outputFlags {
 		value := values[flag]
 		switch {

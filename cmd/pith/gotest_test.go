@@ -27,6 +27,9 @@ func TestTestOutputs(t *testing.T) {
 		{[]string{"-test.v=true", "-test.run=x"}, nil},
 		{[]string{"-test.coverprofile=/tmp/c.out"}, []string{"/tmp/c.out"}},
 		{[]string{"-test.cpuprofile=cpu", "-test.outputdir=/out"}, []string{"/out/cpu"}},
+		{[]string{"-test.artifacts=true"}, []string{"/wd/_artifacts"}},
+		{[]string{"-test.artifacts", "-test.outputdir=/out"}, []string{"/out/_artifacts"}},
+		{[]string{"-test.artifacts=false"}, nil},
 		{[]string{"-test.testlogfile=log", "-test.outputdir=out", "-test.trace=t"}, []string{"/wd/out/t", "/wd/log"}},
 	} {
 		if got := testOutputs("/wd", c.args); !slices.Equal(got, c.want) {

@@ -24,9 +24,10 @@ func (a *app) testCommand() *cobra.Command {
 		Short: "Run Go tests inside machines",
 		Long: `Test is go test, but each package's tests run in a machine of their own, with
 the files of the package's module at the paths that they have here, in the
-package's folder and with this shell's environment. All flags of go test work;
-profiles and coverage come back as files. Packages run one after the other
-unless -p says otherwise.
+package's folder and with this shell's environment. The flags of go test work
+but for -race, -msan, -asan and -fuzz; profiles and coverage come back as files,
+and so do the files in its module that a test has written when it ends (not
+when it panics). Packages run one after the other unless -p says otherwise.
 
 go test -exec "pith run" does the same for a go command that something else
 calls; it builds each test twice.
@@ -84,8 +85,8 @@ func (a *app) goTest(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if hasFlag(args, "exec") {
-		return pith.Errorf("pith test sets -exec itself: leave it out, or call go test -exec \"pith run\"")
+	if err := refuseFlags(args); err != nil {
+		return err
 	}
 	self, err := os.Executable()
 	if err != nil {
@@ -117,6 +118,24 @@ func (a *app) goTest(ctx context.Context, args []string) error {
 		return exitCode(max(exit.ExitCode(), 1))
 	}
 	return err
+}
+
+// refused are flags of go test that can't work here, and what to do instead.
+var refused = map[string]string{
+	"exec": `pith test sets -exec itself: leave it out, or call go test -exec "pith run"`,
+	"fuzz": "-fuzz starts worker processes, which a machine has not: fuzz by go test -fuzz; without -fuzz, pith test runs the seeds and what is in testdata/fuzz",
+	"race": "-race needs cgo, which a machine has not: use go test -race",
+	"msan": "-msan needs cgo, which a machine has not: use go test -msan",
+	"asan": "-asan needs cgo, which a machine has not: use go test -asan",
+}
+
+func refuseFlags(args []string) error {
+	for name, why := range refused {
+		if hasFlag(args, name) {
+			return pith.Errorf("%s", why)
+		}
+	}
+	return nil
 }
 
 // shadowed is the folder that stands for this one in the GOROOT that images are

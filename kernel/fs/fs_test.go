@@ -322,3 +322,39 @@ func checkDirectory(t *testing.T, tree *Tree, dir *Node, depth int) {
 		t.Errorf("%d links, want %d; %d names, %d listed", dir.links, links, len(dir.children), len(dir.listing))
 	}
 }
+
+// TestUntouched: a file of the image is untouched until it is written to or cut,
+// whatever else is done with it; a file that the program made never is.
+func TestUntouched(t *testing.T) {
+	tree := New(0)
+	for _, c := range []struct {
+		name   string
+		change func(n *Node) Errno
+		want   bool
+	}{
+		{"read", func(n *Node) Errno { _, errno := n.ReadAt(make([]byte, 4), 0); return errno }, true},
+		{"mode", func(n *Node) Errno { return n.Chmod(0o600) }, true},
+		{"written", func(n *Node) Errno { _, _, errno := n.WriteAt([]byte("x"), 0, false); return errno }, false},
+		{"cut", func(n *Node) Errno { return n.Truncate(2) }, false},
+		{"emptied", func(n *Node) Errno { return n.Truncate(0) }, false},
+		{"longer", func(n *Node) Errno { return n.Truncate(100) }, false},
+	} {
+		want(t, tree.Pack(Packed{Path: "/" + c.name, Data: []byte("text")}), 0)
+		n := node(t, tree, "/"+c.name)
+		if !n.Untouched() {
+			t.Errorf("%s: touched from the start", c.name)
+		}
+		want(t, c.change(n), 0)
+		if got := n.Untouched(); got != c.want {
+			t.Errorf("%s: untouched is %t", c.name, got)
+		}
+	}
+	want(t, tree.Pack(Packed{Path: "/empty", Data: []byte{}}), 0)
+	if !node(t, tree, "/empty").Untouched() {
+		t.Error("an empty file is touched from the start")
+	}
+	want(t, tree.Make(tree.Root(), "/made", tree.NewNode(syscall.S_IFREG|0o600, 0)), 0)
+	if node(t, tree, "/made").Untouched() {
+		t.Error("a file that isn't of the image is untouched")
+	}
+}

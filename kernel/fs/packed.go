@@ -52,6 +52,13 @@ func (t *Tree) NewPacked(mode uint32, data []byte) *Node {
 	return node
 }
 
+// Untouched tells whether a file is as the image has it: nothing was written to it.
+func (n *Node) Untouched() bool {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.data.packed != nil && len(n.data.blocks) == 0 && n.modified.Equal(n.born)
+}
+
 // seal makes a directory whose entries are all read-only so itself.
 func (t *Tree) seal(path string) Errno {
 	node, errno := t.Lookup(t.root, path, true)

@@ -134,7 +134,7 @@ func (c command) devices() []string {
 		"-device", "virtserialport,nr=1,chardev=console,name="+abi.ConsolePort,
 		"-device", "virtserialport,nr=2,chardev=control,name="+abi.ControlPort,
 		"-device", "virtserialport,nr=3,chardev=input,name="+abi.InputPort)
-	if len(c.launch.Spec.Send) > 0 { // another guest turns a fourth port down, which QEMU complains of
+	if len(c.launch.Spec.Returns()) > 0 { // another guest turns a fourth port down, which QEMU complains of
 		a = append(a, "-device", "virtserialport,nr=4,chardev=files,name="+abi.FilesPort)
 	}
 	return a

@@ -87,7 +87,7 @@ func start(path string, h host.Host, accel Accel, l machine.Launch) (_ *process,
 	p.runs = sync.OnceFunc(func() { WelcomeMany(p.id, l.Cards) })
 	p.pump(ours[0], l.Console)
 	p.pump(ours[1], &machine.LineReader{Notify: p.watch(l.Notify)})
-	p.pump(ours[5], machine.NewUnpacker(l.Spec.Send))
+	p.pump(ours[5], machine.NewUnpacker(l.Spec.Returns()))
 	go p.hear(p.control)
 	p.qmp = openQMP(ours[3])
 	return p, nil

@@ -30,7 +30,7 @@ type Runner struct {
 	Pith       string // the pith command
 	Exclusions *Exclusions
 	Short      bool          // -test.short
-	Timeout    time.Duration // of one package on one count of CPUs
+	Timeout    time.Duration // of one package or program on one count of CPUs, and of building a program
 	Log        io.Writer     // what the tests print where one fails; one line a package
 	Dir        string        // for binaries, removed by the caller
 

@@ -18,9 +18,6 @@ import (
 // Programs stands for the programs of GOROOT/test in a list of packages.
 const Programs = "goroot/test"
 
-// programTime bounds the building of a program, and each of its machines.
-const programTime = 10 * time.Minute
-
 // program is one of GOROOT/test.
 type program struct {
 	name string // below GOROOT/test, with slashes
@@ -127,7 +124,7 @@ func (r *Runner) judge(p program, cpus int, why string, listed bool) Result {
 
 // prepare lays a program out and builds it.
 func (r *Runner) prepare(ctx context.Context, p program, img string) error {
-	ctx, cancel := context.WithTimeout(ctx, programTime)
+	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
 	what, dir, err := r.lay(ctx, p)
 	if err != nil {
@@ -158,7 +155,7 @@ func (r *Runner) output(ctx context.Context, img string, cpus int, args []string
 	words := append([]string{"run", "--rm", "-m", "1G", "-e", "PATH=/usr/bin:/bin", "--cpus", fmt.Sprint(cpus), img, "--"}, args...)
 	r.machines.Lock()
 	defer r.machines.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, programTime)
+	ctx, cancel := context.WithTimeout(ctx, r.Timeout)
 	defer cancel()
 	run := exec.CommandContext(ctx, r.Pith, words...)
 	run.Cancel = func() error { return run.Process.Signal(os.Interrupt) }
