@@ -84,17 +84,16 @@ func (r *Runner) find(ctx context.Context, patterns []string) (packages []string
 	if len(patterns) == 0 {
 		patterns = []string{"std", Programs}
 	}
-	var names []string
+	var names, programs []string
 	for _, p := range patterns {
-		if p != Programs && !strings.HasPrefix(p, Programs+"/") {
+		if p == Programs || strings.HasPrefix(p, Programs+"/") {
+			programs = append(programs, p)
+		} else {
 			names = append(names, p)
-			continue
 		}
-		more, err := r.programs(p)
-		if err != nil {
-			return nil, nil, err
-		}
-		all = append(all, more...)
+	}
+	if all, err = r.choose(programs); err != nil {
+		return nil, nil, err
 	}
 	if len(names) > 0 {
 		packages, err = r.List(ctx, names...)

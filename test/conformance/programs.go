@@ -29,21 +29,29 @@ func isProgram(pkg string) bool {
 	return strings.HasPrefix(pkg, Programs+"/") && strings.HasSuffix(pkg, ".go")
 }
 
-// programs finds what a pattern stands for: Programs is all of them, a name below
-// it a folder's, or one program.
-func (r *Runner) programs(pattern string) ([]program, error) {
+// choose finds what patterns stand for: Programs is all of them, a name below it a
+// folder's, or one program.
+func (r *Runner) choose(patterns []string) (chosen []program, err error) {
+	if len(patterns) == 0 {
+		return nil, nil
+	}
 	all, err := runnable(filepath.Join(r.Tools.Root, "test"))
 	if err != nil {
 		return nil, err
 	}
-	all = slices.DeleteFunc(all, func(p program) bool {
-		name := path.Join(Programs, p.name)
-		return pattern != Programs && pattern != name && pattern != path.Dir(name)
-	})
-	if len(all) == 0 {
-		return nil, pith.Errorf("%s is no folder and no program of GOROOT/test that is run", pattern)
+	for _, pattern := range patterns {
+		before := len(chosen)
+		for _, p := range all {
+			name := path.Join(Programs, p.name)
+			if pattern == Programs || pattern == name || pattern == path.Dir(name) {
+				chosen = append(chosen, p)
+			}
+		}
+		if len(chosen) == before {
+			return nil, pith.Errorf("%s is no folder and no program of GOROOT/test that is run", pattern)
+		}
 	}
-	return all, nil
+	return chosen, nil
 }
 
 // runnable lists the programs in root and in the folders in it.
