@@ -332,7 +332,7 @@ func mmap(addr, size, prot, flags uintptr) uint64 {
 		return fail(eNODEV)
 	}
 	total, free := mm.Memory.Stats()
-	if prot != 0 && size > total+sparse {
+	if prot&uintptr(mm.Write) != 0 && size > total+sparse { // as Linux, which counts what may be written to only
 		diag.OutOfMemory(uint64(size), " bytes at once", 0, uint64(total-free), uint64(total))
 		return fail(eNOMEM)
 	}

@@ -24,7 +24,7 @@ var groups = []struct {
 }{
 	{"open", opens}, {"data", data}, {"names", names}, {"rename", renames}, {"attributes", attributes},
 	{"directory", directories}, {"proc", procs}, {"descriptors", descriptors}, {"locks", locks},
-	{"mappings", mappings}, {"pipes", pipes}, {"transfer", transfers}, {"events", events}, {"inotify", watches},
+	{"mappings", mappings}, {"reserved", reservedMappings}, {"pipes", pipes}, {"transfer", transfers}, {"events", events}, {"inotify", watches},
 	{"unix", unixSockets}, {"inet", inetSockets}, {"net", goNet}, {"process", processes}, {"memory", badMemory},
 	{"xattr", xattrs}, {"devices", devices}, {"dump", dumps},
 	{"sharing", sharedMappings}, {"anonymous", anonymousMemory},

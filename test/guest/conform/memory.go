@@ -52,6 +52,22 @@ func touch(address uintptr, write bool) (outcome string) {
 	return fmt.Sprintf("%q", m[0])
 }
 
+// reservedMappings asks for more than a machine has: what can't be written to
+// takes nothing until it is used.
+func reservedMappings() {
+	const size = 16 << 30
+	m, err := unix.Mmap(-1, 0, size, unix.PROT_READ, unix.MAP_ANON|unix.MAP_PRIVATE)
+	say("read-only", len(m) == size, err)
+	if err != nil {
+		return
+	}
+	last := m[size-page:]
+	say("last page", unix.Mprotect(last, unix.PROT_READ|unix.PROT_WRITE))
+	last[0] = 'x'
+	say("read", string(last[0]), m[0], m[size/2])
+	say("unmap", unix.Munmap(m))
+}
+
 func sharedMappings() {
 	f := open("f", unix.O_RDWR|unix.O_CREAT)
 	unix.Write(f, []byte(strings.Repeat("a", page)+strings.Repeat("b", page)+"cc"))
