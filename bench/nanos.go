@@ -3,17 +3,13 @@ package bench
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 
 	"pith/bench/lab"
-	"pith/machine/linuxvm"
 )
 
 // nanosCPU is the model that suits Nanos best when it is emulated: as lean as
@@ -42,10 +38,8 @@ func (t *Nanos) kernel() string { return filepath.Join(t.Dir, "kernel.img") }
 
 // Prepare looks whether all of it is there, and makes a disk to be weighed.
 func (t *Nanos) Prepare(context.Context) error {
-	for _, path := range []string{t.Program, t.kernel(), filepath.Join(t.Dir, "boot.img"), filepath.Join(t.Dir, "mkfs")} {
-		if _, err := os.Stat(path); err != nil {
-			return fmt.Errorf("bench: nanos: %w (docs/benchmarks says how to build it)", err)
-		}
+	if err := built(t.Name(), t.Dir, "kernel.img", "boot.img", "mkfs"); err != nil {
+		return err
 	}
 	t.disk = t.Program + ".nanos"
 	return t.pack(lab.Place{})
@@ -57,43 +51,25 @@ func (t *Nanos) Shipped() []string { return []string{t.disk} }
 // Start makes the disk, which holds the network's settings too, then starts the
 // machine; making it is no part of the start.
 func (t *Nanos) Start(ctx context.Context, l *lab.Lab, s Shape) (Instance, error) {
-	place, err := l.Tap(ctx, shortQueue)
-	if err != nil {
-		return nil, err
-	}
-	console := newTranscript(s)
-	m, err := t.boot(place, s, console)
-	if err != nil {
-		return nil, errors.Join(err, l.Remove(ctx, place))
-	}
-	return &linuxInstance{Machine: m, lab: l, place: place, cpu: t.cpu(), console: console}, nil
+	return startForeign(ctx, l, s, t.cpu(), func(place lab.Place) ([]string, error) {
+		if err := t.pack(place); err != nil {
+			return nil, err
+		}
+		return t.line(place, s), nil
+	})
 }
 
-func (t *Nanos) boot(place lab.Place, s Shape, console *transcript) (*linuxvm.Machine, error) {
-	if err := t.pack(place); err != nil {
-		return nil, err
-	}
-	return linuxvm.Boot("qemu-system-x86_64", []string{
-		"-M", "microvm,rtc=on,ioapic2=off,x-option-roms=off", "-accel", t.Accel, "-cpu", t.cpu(),
-		"-smp", linuxvm.Processors(s.CPUs), "-m", strconv.FormatInt(s.Memory>>20, 10) + "M",
-		"-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio",
+// line is QEMU's command line.
+func (t *Nanos) line(place lab.Place, s Shape) []string {
+	return append(foreignLine("microvm,rtc=on,ioapic2=off,x-option-roms=off", t.Accel, t.cpu(), s),
 		"-global", "virtio-mmio.force-legacy=false", "-kernel", t.kernel(),
-		"-drive", "if=none,id=disk,format=raw,snapshot=on,file=" + strings.ReplaceAll(t.disk, ",", ",,"),
+		"-drive", "if=none,id=disk,format=raw,snapshot=on,file="+qemuWord(t.disk),
 		"-device", "virtio-blk-device,drive=disk",
-		"-netdev", "tap,id=net,ifname=" + place.Link + ",script=no,downscript=no,vhost=off",
-		"-device", "virtio-net-device,netdev=net,mac=" + place.MAC,
-	}, console)
+		"-netdev", foreignWire(place),
+		"-device", "virtio-net-device,netdev=net,mac="+place.MAC)
 }
 
-func (t *Nanos) cpu() string {
-	switch {
-	case t.CPU != "":
-		return t.CPU
-	case t.Accel == "kvm":
-		return "host"
-	}
-	return nanosCPU
-}
+func (t *Nanos) cpu() string { return foreignCPU(t.CPU, t.Accel, nanosCPU) }
 
 // pack makes the disk by Nanos's own tool.
 func (t *Nanos) pack(place lab.Place) error {

@@ -34,7 +34,7 @@ func TestNanosIsMissing(t *testing.T) {
 		t.Fatal(err)
 	}
 	err := (&Nanos{Dir: dir, Program: program}).Prepare(context.Background())
-	if err == nil || !strings.Contains(err.Error(), "kernel.img") || !strings.Contains(err.Error(), "docs/benchmarks") {
+	if err == nil || !strings.Contains(err.Error(), "kernel.img") || !strings.Contains(err.Error(), "docs/benchmarks/peers.md") {
 		t.Errorf("error %v", err)
 	}
 }

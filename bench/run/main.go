@@ -31,7 +31,7 @@ type options struct {
 	cpuModel, program    string
 	words, stack         string
 	workload             string
-	nanos                string // folder of a release of Nanos
+	nanos, eggos         string // folders with what other unikernels are made of
 	source               string // folder of the measured program
 	out                  string
 	quick                bool
@@ -76,6 +76,7 @@ func parse() *options {
 	flag.StringVar(&o.steps, "steps", "", "what to measure, of "+strings.Join(bench.StepNames(), ",")+" (default all)")
 	flag.StringVar(&o.cpuModel, "cpu", "", "QEMU's -cpu for all machines (default: each its best)")
 	flag.StringVar(&o.nanos, "nanos", "", "folder with Nanos's kernel.img, boot.img and mkfs, for target nanos")
+	flag.StringVar(&o.eggos, "eggos", "", "folder with eggos's loader.elf and the program as server.elf, for target eggos (see docs/benchmarks/peers.md)")
 	flag.StringVar(&o.words, "append", "", "further words of the Linux guest's kernel command line")
 	flag.StringVar(&o.stack, "stack", "", "network stack of the image (default: the builder's)")
 	flag.StringVar(&o.program, "program", "", "the measured program for linux and native, built for linux/amd64 (default: bench/server, built now)")
@@ -276,8 +277,10 @@ func (o *options) choose() ([]bench.Target, error) {
 			targets = append(targets, &bench.Unikernel{Options: build})
 		case "nanos":
 			targets = append(targets, &bench.Nanos{Dir: o.nanos, Program: o.program, Accel: accel.Kind, CPU: o.cpuModel})
+		case "eggos":
+			targets = append(targets, &bench.Eggos{Dir: o.eggos, Accel: accel.Kind, CPU: o.cpuModel})
 		default:
-			return nil, fmt.Errorf("-targets: no target %q; there are linux, pith, native and nanos", name)
+			return nil, fmt.Errorf("-targets: no target %q; there are linux, pith, native, nanos and eggos", name)
 		}
 	}
 	return targets, nil

@@ -1,0 +1,74 @@
+package lab
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"time"
+
+	"github.com/insomniacslk/dhcp/dhcpv4"
+	"github.com/insomniacslk/dhcp/dhcpv4/server4"
+)
+
+// leaseTime is longer than any measurement.
+const leaseTime = 24 * time.Hour
+
+// DHCP answers machines that can't be told their address in another way: each
+// card gets the address of the place that its hardware address belongs to (RFC
+// 2131). Close ends that.
+func (l *Lab) DHCP() (io.Closer, error) {
+	s, err := server4.NewServer(bridge, &net.UDPAddr{Port: dhcpv4.ServerPort}, answerLease)
+	if err != nil {
+		return nil, fmt.Errorf("lab: DHCP: %w", err)
+	}
+	go s.Serve() // until it is closed
+	return s, nil
+}
+
+// answerLease answers one message. A reply that can't be sent is lost; the
+// machine asks again.
+func answerLease(conn net.PacketConn, to net.Addr, m *dhcpv4.DHCPv4) {
+	if reply := lease(m); reply != nil {
+		conn.WriteTo(reply.ToBytes(), to)
+	}
+}
+
+// lease is the reply to a message, or nil if there is none.
+func lease(m *dhcpv4.DHCPv4) *dhcpv4.DHCPv4 {
+	addr, ok := addressOf(m.ClientHWAddr)
+	if !ok || m.OpCode != dhcpv4.OpcodeBootRequest {
+		return nil
+	}
+	kind := dhcpv4.MessageTypeOffer
+	switch m.MessageType() {
+	case dhcpv4.MessageTypeDiscover:
+	case dhcpv4.MessageTypeRequest:
+		kind = dhcpv4.MessageTypeAck
+	default:
+		return nil
+	}
+	reply, err := dhcpv4.NewReplyFromRequest(m,
+		dhcpv4.WithMessageType(kind),
+		dhcpv4.WithYourIP(addr.AsSlice()),
+		dhcpv4.WithServerIP(host.AsSlice()),
+		dhcpv4.WithOption(dhcpv4.OptServerIdentifier(host.AsSlice())),
+		dhcpv4.WithNetmask(net.CIDRMask(subnet.Bits(), 32)),
+		dhcpv4.WithRouter(host.AsSlice()),
+		dhcpv4.WithDNS(host.AsSlice()),
+		dhcpv4.WithLeaseTime(uint32(leaseTime.Seconds())))
+	if err != nil {
+		return nil // m came off the wire and is not whole
+	}
+	return reply
+}
+
+// addressOf is the address that goes with the hardware address of a place.
+func addressOf(hw net.HardwareAddr) (netip.Addr, bool) {
+	if len(hw) != 6 || hw.String() != mac(hw[5]) || hw[5] < 2 || hw[5] == 255 {
+		return netip.Addr{}, false
+	}
+	b := host.As4()
+	b[3] = hw[5]
+	return netip.AddrFrom4(b), true
+}
