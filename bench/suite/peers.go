@@ -66,6 +66,9 @@ func (c *Config) checkPeers() error {
 		if p.service == Web && c.Page.TLS {
 			return pith.Errorf("--peer %s: it is measured without --tls only", name)
 		}
+		if err := p.installed(); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -89,8 +92,7 @@ func (k *Kit) buildPeer(ctx context.Context, c Config, name string, progress fun
 		return err
 	}
 	if p.program != "" {
-		_, err := p.find(k)
-		return err
+		return p.installed()
 	}
 	i := slices.IndexFunc(bench.Workloads, func(w bench.Workload) bool { return w.Name == name })
 	if i < 0 {
@@ -111,7 +113,16 @@ func (p peer) find(k *Kit) (string, error) {
 			return file, nil
 		}
 	}
-	return "", fmt.Errorf("--peer %s: %s is not installed (Debian and Ubuntu: apt-get install %s)", p.name, p.program, p.install)
+	return "", pith.Errorf("--peer %s: %s is not installed (Debian and Ubuntu: apt-get install %s)", p.name, p.program, p.install)
+}
+
+// installed looks whether a peer is there that is not built.
+func (p peer) installed() error {
+	if p.program == "" {
+		return nil
+	}
+	_, err := p.find(nil)
+	return err
 }
 
 // peer is a peer as a process of the host.
@@ -146,8 +157,16 @@ func (s *suite) describe(ctx context.Context, v *visit, kind string) (End, error
 	if err != nil {
 		return end, fmt.Errorf("%s %s: %w: %s", program, strings.Join(p.version, " "), err, out)
 	}
-	end.Program = strings.Join(strings.Fields(string(out)), " ")
+	end.Program = versionLine(p.name, string(out))
 	return end, nil
+}
+
+// versionLine is what a program prints of its version in one line, without its
+// name, which stands before it already.
+func versionLine(name, text string) string {
+	line := strings.Join(strings.Fields(text), " ")
+	line = strings.TrimPrefix(line, name+" version: ")
+	return strings.TrimSuffix(strings.TrimSuffix(line, " <id:>"), ",")
 }
 
 // nginxConfig serves the page's folder, with as many workers as there are CPUs.

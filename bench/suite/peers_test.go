@@ -52,6 +52,28 @@ func TestPeersRefused(t *testing.T) {
 	}
 }
 
+// TestPeerIsNotInstalled: the user learns how to get it, before anything is begun.
+func TestPeerIsNotInstalled(t *testing.T) {
+	p := peer{name: "nginx", program: "pith-no-such-program", install: "nginx-light"}
+	err := p.installed()
+	if err == nil || !strings.Contains(err.Error(), "apt-get install nginx-light") || pith.ExitCode(err) != 2 {
+		t.Errorf("error %v", err)
+	}
+}
+
+func TestVersionLine(t *testing.T) {
+	for text, want := range map[string]string{
+		"nginx version: nginx/1.22.1\n":                     "nginx/1.22.1",
+		"BIND 9.18 (Extended Support Version) <id:>\n":      "BIND 9.18 (Extended Support Version)",
+		"CoreDNS-1.15.0\nlinux/amd64, go1.26.8, \n":         "CoreDNS-1.15.0 linux/amd64, go1.26.8",
+		"CoreDNS-1.15.0\nlinux/amd64, go1.26.8, 0123abcd\n": "CoreDNS-1.15.0 linux/amd64, go1.26.8, 0123abcd",
+	} {
+		if got := versionLine("nginx", text); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
 // TestPeers starts those that are installed, in a lab, and asks them.
 func TestPeers(t *testing.T) {
 	if _, err := os.Stat("/dev/net/tun"); err != nil {
