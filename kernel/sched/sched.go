@@ -63,7 +63,8 @@ type CPU struct {
 	online   atomic.Uint32
 	halted   atomic.Uint32 // in the idle loop
 	stale    atomic.Uint32 // must drop its translations
-	profile  int64         // next profiling tick; 0 if none
+	renewal  renewal
+	profile  int64 // next profiling tick; 0 if none
 }
 
 // Scheduler is all CPUs with their threads.
@@ -166,6 +167,7 @@ func (s *Scheduler) switchTo(c *CPU, next Ref) {
 	t.state, t.cpu = Running, c.local.ID
 	c.local.Thread, c.local.KernelStack = uintptr(next), t.top
 	c.sliceEnd = now + slice
+	c.renewal.look(now)
 	if !t.idle {
 		s.arm(c, now)
 	}
