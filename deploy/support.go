@@ -19,11 +19,6 @@ func Check(t pith.Topology) error {
 		}
 	}
 	for _, s := range t.Services {
-		for _, m := range s.Mounts {
-			if m.Volume != "" && s.Kind != pith.Unikernel && s.Kind != pith.LinuxVM {
-				say("%s is a %s, which has no volumes: a unikernel and a linuxvm have (volume %s)", s.Name, s.Kind, m.Volume)
-			}
-		}
 		var lab, host int
 		for _, l := range s.Links {
 			if n := kinds[l.Network]; ownBridge(n) {

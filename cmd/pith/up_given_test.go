@@ -7,7 +7,9 @@ import (
 	"strings"
 	"testing"
 
+	"pith"
 	"pith/machine"
+	"pith/machine/host"
 )
 
 // TestUpVolume: a machine writes to its volume, is replaced, reads it again; so does
@@ -59,8 +61,6 @@ services:
 
 	manifest("2", "128M", "")
 	c.fails(2, "a volume keeps its size", "plan")
-	manifest("2", "64M", "    machine: process\n")
-	c.fails(2, "store is a process, which has no volumes", "plan")
 	manifest("2", "64M", "    replicas: 2\n")
 	c.fails(2, "can't be written by 2 replicas", "plan")
 	manifest("2", "64M", "  other: {build: ., networks: [outer], volumes: [\"data:/data\"]}\n")
@@ -74,6 +74,20 @@ services:
 	c.works(up...)
 	if got := c.file(port, "/data/log"); got != "one\ntwo\n" {
 		t.Errorf("on the volume after down and up: %q", got)
+	}
+	for _, kind := range []string{machine.KindProcess, machine.KindContainer} {
+		if err := driverOf(kind, host.This()).Check(machine.Spec{Machine: pith.Machine{Mounts: []pith.Mount{{Volume: "data", Target: "/data"}}}}); err != nil {
+			t.Logf("not tried as a %s: %v", kind, err)
+			continue
+		}
+		manifest("2", "64M", "    machine: "+kind+"\n")
+		c.works(up...)
+		before := c.file(port, "/data/log")
+		c.append(port, "/data/log", kind+"\n")
+		if got := c.file(port, "/data/log"); got != before+kind+"\n" || !strings.HasPrefix(got, "one\ntwo\n") {
+			t.Errorf("as a %s: %q", kind, got)
+		}
+		c.fails(2, "in use by machine", "run", "--name", "thief", "-v", name+"_data:/data", ".")
 	}
 	c.works("down", "--volumes")
 	if out := c.works("volume", "ls", "-o", "json"); strings.TrimSpace(out) != "[]" {

@@ -34,7 +34,6 @@ services:
   four: {build: ., networks: [d]}
   five: {build: ., networks: [c], addresses: [10.2.0.6], routes: [10.7.0.0/16@10.2.0.99]}
   six: {build: ., networks: [c], ports: ["%d:80"]}
-  seven: {build: ., machine: process, networks: [c], volumes: ["data:/data"]}
   dns: {build: %s/dns/cmd/dns, networks: [c], args: [-zone, example.org=/etc/zone], files: ["bad.zone:/etc/zone"]}
   lost: {build: %[2]s/dns/cmd/dns, networks: [c], args: [-zone=example.org=/etc/zone]}
   firewall: {build: %[2]s/firewall/cmd/firewall, networks: [c], args: [-config, /etc/firewall.yaml], files: ["firewall.yaml:/etc/firewall.yaml", "bad.nft:/etc/bad.nft"]}
@@ -54,7 +53,6 @@ services:
 			"pith.yaml:13:", "nobody in network c has the address 10.2.0.99",
 			"pith.yaml:14:", "another program on this host uses it",
 			"network c: a VLAN is carried by another network",
-			"seven is a process, which has no volumes",
 			"bad.zone:3: ", "10.0.0.300",
 			"lost: zone example.org is to be in /etc/zone, where no file is put",
 			"bad.nft:3:", "lots",

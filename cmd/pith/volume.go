@@ -39,7 +39,7 @@ func openVolumes(entry *machine.Entry) (disks []machine.Disk, unlock func(), err
 			return nil, nil, err
 		}
 		open = append(open, v)
-		disks = append(disks, machine.Disk{Path: v.Path, Serial: serial, ReadOnly: want.ReadOnly})
+		disks = append(disks, machine.Disk{Path: v.Path, File: v.File(), Serial: serial, ReadOnly: want.ReadOnly})
 	}
 	return disks, unlock, nil
 }

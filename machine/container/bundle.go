@@ -42,7 +42,7 @@ func writeBundle(dir string, l machine.Launch, most uint64, netns, cgroup string
 	if err := handOver(root, files); err != nil {
 		return fmt.Errorf("bundle: %w", err)
 	}
-	text, err := json.MarshalIndent(config(l.Spec, min(maxFiles, most), netns, cgroup), "", "  ")
+	text, err := json.MarshalIndent(config(l.Spec, dir, min(maxFiles, most), netns, cgroup), "", "  ")
 	if err != nil {
 		return fmt.Errorf("bundle: %w", err)
 	}
@@ -69,7 +69,7 @@ func handOver(dir string, files []machine.RootFile) error {
 
 // config is the container: no rights but those that rights names, a read-only root,
 // the default masks.
-func config(s machine.Spec, files uint64, netns, cgroup string) *specs.Spec {
+func config(s machine.Spec, dir string, files uint64, netns, cgroup string) *specs.Spec {
 	return &specs.Spec{
 		Version:  "1.0.2",
 		Hostname: s.Name,
@@ -87,7 +87,7 @@ func config(s machine.Spec, files uint64, netns, cgroup string) *specs.Spec {
 				{Type: "RLIMIT_CORE", Hard: 0, Soft: 0},
 			},
 		},
-		Mounts: mounts(s),
+		Mounts: mounts(s, dir),
 		Linux: &specs.Linux{
 			CgroupsPath: cgroup,
 			Resources:   resources(s),
@@ -115,22 +115,28 @@ func rights(s machine.Spec) *specs.LinuxCapabilities {
 	return &specs.LinuxCapabilities{Bounding: raw, Effective: raw, Permitted: raw, Inheritable: raw, Ambient: raw}
 }
 
-func mounts(s machine.Spec) []specs.Mount {
+func mounts(s machine.Spec, dir string) []specs.Mount {
 	list := []specs.Mount{
 		{Destination: "/proc", Type: "proc", Source: "proc", Options: []string{"nosuid", "noexec", "nodev"}},
 		{Destination: "/dev", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "strictatime", "mode=755", "size=64k"}},
 		{Destination: "/tmp", Type: "tmpfs", Source: "tmpfs", Options: []string{"nosuid", "nodev", "noexec", "mode=1777", fmt.Sprintf("size=%d", s.Memory/2)}},
 		{Destination: programPath, Type: "bind", Source: s.Image.Path, Options: []string{"bind", "ro", "nosuid", "nodev"}},
 	}
-	for _, m := range s.Mounts { // folders of the host
-		access := "rw"
+	for i, m := range s.Mounts { // folders of the host, and volumes, which are mounted for runc only
+		access, source := "rw", m.Source
 		if m.ReadOnly {
 			access = "ro"
 		}
-		list = append(list, specs.Mount{Destination: m.Target, Type: "bind", Source: m.Source, Options: []string{"rbind", access, "rprivate", "nosuid", "nodev", "noexec"}})
+		if m.Volume != "" {
+			source = volumePlace(dir, i)
+		}
+		list = append(list, specs.Mount{Destination: m.Target, Type: "bind", Source: source, Options: []string{"rbind", access, "rprivate", "nosuid", "nodev", "noexec"}})
 	}
 	return list
 }
+
+// volumePlace is where runc finds the volume with an index.
+func volumePlace(dir string, i int) string { return filepath.Join(dir, fmt.Sprintf("volume-%d", i)) }
 
 // period is what a share of CPU time is counted over, in microseconds.
 const period = 100_000

@@ -11,6 +11,7 @@ import (
 
 	"pith/machine"
 	"pith/machine/cgroup"
+	"pith/machine/loopmount"
 	"pith/machine/stdio"
 	"pith/machine/usernet"
 )
@@ -22,6 +23,7 @@ type container struct {
 	id       string
 	group    *cgroup.Group
 	networks usernet.Networks
+	volumes  loopmount.Mounts
 	pipes    *stdio.Pipes
 	cmd      *exec.Cmd // runc run, which stays until the program has ended
 	process  machine.ProcessID
@@ -38,6 +40,7 @@ func (c *container) abandon() {
 		<-c.ended
 	}
 	c.networks.Close()
+	c.volumes.Close()
 	if c.pipes != nil {
 		c.pipes.Close()
 	}
@@ -86,6 +89,7 @@ func (c *container) Wait() machine.Exit {
 	if err := c.remove(); err != nil {
 		exit.Err = errors.Join(exit.Err, err)
 	}
+	exit.Err = errors.Join(exit.Err, c.volumes.Close())
 	return exit
 }
 

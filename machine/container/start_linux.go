@@ -77,6 +77,9 @@ func (d *Driver) Start(l machine.Launch) (_ machine.Running, err error) {
 	if c.pipes, err = stdio.Open(l.Input != nil); err != nil {
 		return nil, err
 	}
+	if err := c.mount(l); err != nil {
+		return nil, err
+	}
 	if err := c.run(); err != nil {
 		return nil, err
 	}
@@ -117,6 +120,20 @@ func (c *container) network(l machine.Launch) (*os.File, error) {
 	return ns, nil
 }
 
+// mount mounts the volumes, and makes the folders where only runc will find them.
+func (c *container) mount(l machine.Launch) (err error) {
+	for i, m := range l.Spec.Mounts {
+		if m.Volume == "" {
+			continue
+		}
+		if err := os.MkdirAll(volumePlace(c.dir, i), 0o700); err != nil {
+			return err
+		}
+	}
+	c.volumes, err = process.MountVolumes(l.Disks)
+	return err
+}
+
 // run starts runc (1.1 or newer, for --keep: the group tells whether memory ran
 // out) and waits until the program runs, or has failed to.
 func (c *container) run() error {
@@ -124,9 +141,11 @@ func (c *container) run() error {
 	pidFile := filepath.Join(c.dir, "pid")
 	c.cmd = c.command("--log", log, "--log-format", "text", "run", "--keep", "--bundle", c.dir, "--pid-file", pidFile, c.id)
 	c.cmd.Stdin, c.cmd.Stdout, c.cmd.Stderr = c.pipes.Input, c.pipes.Output, c.pipes.Output
-	if err := c.cmd.Start(); err != nil {
+	place := func(i int) string { return volumePlace(c.dir, i) }
+	if err := c.volumes.Private(place, c.cmd.Start); err != nil {
 		return fmt.Errorf("start runc: %w", err)
 	}
+	c.volumes.Handed()
 	go func() {
 		c.waitErr = c.cmd.Wait()
 		close(c.ended)

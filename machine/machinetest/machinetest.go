@@ -59,6 +59,7 @@ func Run(t *testing.T, s Suite) {
 	t.Run("no input", s.noInput)
 	t.Run("input", s.input)
 	t.Run("files", s.files)
+	t.Run("volume", s.volume)
 	if s.UserLink == nil {
 		return
 	}
@@ -94,6 +95,12 @@ func (s Suite) startWith(t *testing.T, change func(*machine.Spec), ports []strin
 // startReading is startWith for a machine with a standard input.
 func (s Suite) startReading(t *testing.T, input io.Reader, change func(*machine.Spec), ports []string, args ...string) *trial {
 	t.Helper()
+	return s.startAll(t, input, nil, change, ports, args...)
+}
+
+// startAll is startReading with disks.
+func (s Suite) startAll(t *testing.T, input io.Reader, disks []machine.Disk, change func(*machine.Spec), ports []string, args ...string) *trial {
+	t.Helper()
 	spec := machine.Spec{
 		Machine: pith.Machine{
 			Name: "contract", Image: s.Image, CPUs: s.CPUs, Memory: machine.DefaultMemory,
@@ -119,7 +126,7 @@ func (s Suite) startReading(t *testing.T, input io.Reader, change func(*machine.
 	}
 	tr := &trial{T: t, entry: entry, out: &buffer{}, ports: spec.Ports, ready: make(chan pith.Port, 16), ended: make(chan struct{})}
 	tr.run(&machine.Supervisor{
-		Entry: entry, Driver: s.Driver, Cards: s.cards(spec), Output: tr.out, Input: input,
+		Entry: entry, Driver: s.Driver, Cards: s.cards(spec), Disks: disks, Output: tr.out, Input: input,
 		Ready: func(p pith.Port) { tr.ready <- p },
 	})
 	return tr

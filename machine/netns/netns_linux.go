@@ -44,7 +44,7 @@ func Plans(cards []machine.Card, forward bool) []Plan {
 // New makes a network namespace, which lives as long as the file is open or a
 // process is in it. It needs CAP_SYS_ADMIN.
 func New() (ns *os.File, err error) {
-	err = onThread(func() error {
+	err = OnThread(func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("make a network namespace: %w", err)
 		}
@@ -56,7 +56,7 @@ func New() (ns *os.File, err error) {
 
 // Do calls f on a thread that is in the namespace, which ends with f.
 func Do(ns *os.File, f func() error) error {
-	return onThread(func() error {
+	return OnThread(func() error {
 		if err := unix.Setns(int(ns.Fd()), unix.CLONE_NEWNET); err != nil {
 			return fmt.Errorf("enter a network namespace: %w", err)
 		}
@@ -64,16 +64,16 @@ func Do(ns *os.File, f func() error) error {
 	})
 }
 
-// onThread calls f on a thread of its own, which ends with it. It is never the
+// OnThread calls f on a thread of its own, which ends with it. It is never the
 // process's first thread, which can't end, and whose namespace is what the host
 // takes for the process's.
-func onThread(f func() error) error {
+func OnThread(f func() error) error {
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread()
 		if unix.Gettid() == unix.Getpid() {
 			defer runtime.UnlockOSThread()
-			done <- onThread(f)
+			done <- OnThread(f)
 			return
 		}
 		done <- f() // never unlocked: the thread ends with the goroutine

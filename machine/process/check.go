@@ -1,6 +1,7 @@
 package process
 
 import (
+	"errors"
 	"io/fs"
 	"runtime"
 	"strings"
@@ -39,19 +40,32 @@ func CheckShared(h host.Host, s machine.Spec, kind string) error {
 			return pith.Errorf("there is no /dev/net/tun, which the user network needs: modprobe tun, or --net none")
 		}
 	}
-	return checkFolders(h, s, kind)
+	return errors.Join(checkVolumes(h, s, kind), checkFolders(h, s, kind))
 }
 
 // Nobody is the user of the host that machines which share its kernel are when root
 // starts them.
 const Nobody = 65534
 
-// checkFolders refuses volumes, which are disks, and folders that the program could do
-// nothing with.
+// checkVolumes refuses volumes where the host's kernel doesn't mount them.
+func checkVolumes(h host.Host, s machine.Spec, kind string) error {
+	for _, m := range s.Mounts {
+		switch {
+		case m.Volume == "":
+		case !h.Root:
+			return pith.Errorf("volume %s is a disk, which only root can mount for a %s: use sudo, share a folder of the host, as in -v ./%s:%s, or use --machine unikernel", m.Volume, kind, m.Volume, m.Target)
+		case !has(h, "dev/loop-control"):
+			return pith.Errorf("this host has no loop devices, by which volume %s is mounted for a %s: modprobe loop, or use --machine unikernel", m.Volume, kind)
+		}
+	}
+	return nil
+}
+
+// checkFolders refuses folders that the program could do nothing with.
 func checkFolders(h host.Host, s machine.Spec, kind string) error {
 	for _, m := range s.Mounts {
 		if m.Volume != "" {
-			return pith.Errorf("volume %s is a disk, which a %s can't mount: share a folder of the host, as in -v ./%s:%s, or use --machine unikernel", m.Volume, kind, m.Volume, m.Target)
+			continue
 		}
 		info, err := fs.Stat(h.Files, strings.TrimPrefix(m.Source, "/"))
 		if err != nil || !h.Root {

@@ -9,7 +9,7 @@ import (
 	"pith/machine"
 )
 
-// folder is one of the host's that the machine shares.
+// folder is one of the host's that the machine shares, or a volume.
 type folder struct {
 	Source   string // on the host
 	Target   string // in the machine
@@ -20,7 +20,7 @@ type folder struct {
 }
 
 // folders are those of a machine. Root hands mounts over, because the stage, as
-// nobody, may not get to where a folder is.
+// nobody, may not get to where a folder is, nor mount a volume.
 func folders(l machine.Launch, root bool) (list []folder) {
 	for i, d := range l.Disks {
 		list = append(list, folder{d.Path, l.Spec.Mounts[i].Target, d.ReadOnly, root})
@@ -28,9 +28,17 @@ func folders(l machine.Launch, root bool) (list []folder) {
 	return list
 }
 
-// handOver makes the mounts of folders that are handed over.
-func handOver(list []folder) (mounts []*os.File, err error) {
-	for _, f := range list {
+// handOver makes the mounts of folders that are handed over, and of volumes, which are
+// the process's to wait for.
+func (p *process) handOver(list []folder, disks []machine.Disk) (mounts []*os.File, err error) {
+	if p.volumes, err = MountVolumes(disks); err != nil {
+		return nil, err
+	}
+	for i, f := range list {
+		if v := p.volumes[i]; v != nil {
+			mounts = append(mounts, v.File)
+			continue
+		}
 		if !f.Handed {
 			continue
 		}

@@ -10,6 +10,7 @@ import (
 
 	"pith/machine"
 	"pith/machine/cgroup"
+	"pith/machine/loopmount"
 	"pith/machine/stdio"
 	"pith/machine/usernet"
 )
@@ -21,6 +22,7 @@ type process struct {
 	pipes    *stdio.Pipes
 	group    *cgroup.Group // nil where none could be made
 	networks usernet.Networks
+	volumes  loopmount.Mounts
 	killed   atomic.Bool
 	ended    chan struct{} // closed when the process was waited for
 	waitErr  error
@@ -33,11 +35,12 @@ func (p *process) abandon() {
 		<-p.ended
 	}
 	p.networks.Close()
+	p.volumes.Close() // the start's own error matters more, here and below
 	if p.pipes != nil {
 		p.pipes.Close()
 	}
 	if p.group != nil {
-		p.group.Remove() // the start's own error matters more
+		p.group.Remove()
 	}
 }
 
@@ -71,6 +74,7 @@ func (p *process) Wait() machine.Exit {
 	p.pipes.Wait()
 	p.networks.Close()
 	exit := p.exit()
+	exit.Err = errors.Join(exit.Err, p.volumes.Close())
 	if p.group != nil {
 		exit.Err = errors.Join(exit.Err, p.group.Remove())
 	}

@@ -50,7 +50,7 @@ func (d *Driver) Start(l machine.Launch) (_ machine.Running, err error) {
 	}
 	defer control.Close()
 	shares := folders(l, d.host.Root)
-	mounts, err := handOver(shares)
+	mounts, err := p.handOver(shares, l.Disks)
 	if err != nil {
 		return nil, errors.Join(err, theirs.Close())
 	}

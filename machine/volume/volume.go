@@ -235,6 +235,11 @@ func (s *Store) Use(v pith.Mount) (*Volume, error) {
 			return nil, err
 		}
 	}
+	if v.ReadOnly {
+		if err := s.finish(v.Volume); err != nil {
+			return nil, err
+		}
+	}
 	opened, err := s.Open(v.Volume, v.ReadOnly)
 	if err != nil {
 		return nil, err
@@ -246,10 +251,35 @@ func (s *Store) Use(v pith.Mount) (*Volume, error) {
 	return opened, nil
 }
 
-// examine mounts the volume for a moment. That replays its journal where the
-// machine may only read.
+// finish puts a volume right that was not unmounted, for those who may only read: alone,
+// since it writes. What is wrong with a volume otherwise is told by examine.
+func (s *Store) finish(name string) error {
+	f, err := s.open(name, os.O_RDWR)
+	if err != nil {
+		return err
+	}
+	v := &Volume{f.Name(), f, name}
+	dev, err := v.device(false)
+	needed := err == nil && ext4.NeedsReplay(dev)
+	if err := errors.Join(err, v.Close()); err != nil || !needed {
+		return err
+	}
+	if v, err = s.Open(name, false); err != nil {
+		return err
+	}
+	defer v.Close()
+	if dev, err = v.device(false); err != nil {
+		return err
+	}
+	if files, err := ext4.Mount(dev, ext4.Options{Interval: -1}); err == nil {
+		files.Unmount()
+	}
+	return nil
+}
+
+// examine mounts the volume for a moment. Nothing is written.
 func (v *Volume) examine(readOnly bool) error {
-	dev, err := v.device(!readOnly)
+	dev, err := v.device(true)
 	if err != nil {
 		return err
 	}
@@ -263,6 +293,9 @@ func (v *Volume) examine(readOnly bool) error {
 	files.Unmount()
 	return nil
 }
+
+// File is the volume's file. It holds the lock, as does whatever it is handed to.
+func (v *Volume) File() *os.File { return v.f }
 
 // Check says what is wrong with a volume; nothing is changed.
 func (v *Volume) Check() ([]string, error) {

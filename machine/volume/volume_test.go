@@ -4,9 +4,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"pith"
+	"pith/ext4"
 )
 
 // refused checks that an error is the user's mistake, and says what.
@@ -103,6 +105,50 @@ func TestUse(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer reader.Close()
+	}
+}
+
+// TestUseAfterCrash: who may only read gets a volume that was not unmounted whole, on a
+// device that can't be written to.
+func TestUseAfterCrash(t *testing.T) {
+	s := OpenStore(t.TempDir())
+	writer, err := s.Use(pith.Mount{Volume: "lazy"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dev, err := writer.device(false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := ext4.Mount(dev, ext4.Options{Interval: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, _ := files.Root()
+	if _, errno := files.Make(root, "file", syscall.S_IFREG|0o600, 0, 0, 0); errno != 0 {
+		t.Fatal(errno)
+	}
+	if errno := files.SyncAll(); errno != 0 {
+		t.Fatal(errno)
+	}
+	if !ext4.NeedsReplay(dev) {
+		t.Fatal("the volume is as if it had been unmounted")
+	}
+	writer.Close() // and never unmounted
+	reader, err := s.Use(pith.Mount{Volume: "lazy", ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if dev, err = reader.device(true); err != nil {
+		t.Fatal(err)
+	}
+	if files, err = ext4.Mount(dev, ext4.Options{ReadOnly: true, Interval: -1}); err != nil || ext4.NeedsReplay(dev) {
+		t.Fatalf("the volume was not put right: %v", err)
+	}
+	root, _ = files.Root()
+	if _, errno := files.Lookup(root, "file"); errno != 0 {
+		t.Errorf("what was synced: %v", errno)
 	}
 }
 

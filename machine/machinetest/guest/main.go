@@ -4,12 +4,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"syscall"
@@ -28,6 +30,8 @@ var behaviours = map[string]func(args []string){
 	"eat":   eat,
 	"read":  read,
 	"cat":   cat,
+	"keep":  keep,
+	"spoil": spoil,
 }
 
 func main() {
@@ -135,6 +139,38 @@ func cat(args []string) {
 	text, err := os.ReadFile(args[0])
 	check(err)
 	fmt.Printf("in %s: %s\n", dir, text)
+}
+
+// keep reads a file, adds a line to it by way of another one, and is deaf after it.
+func keep(args []string) {
+	name, line := args[0], args[1]
+	text, err := os.ReadFile(name)
+	if !os.IsNotExist(err) {
+		check(err)
+	}
+	fmt.Printf("kept %q\n", text)
+	f, err := os.Create(name + ".new")
+	check(err)
+	_, err = f.Write(append(text, line...))
+	check(err)
+	check(f.Sync())
+	check(f.Close())
+	check(os.Rename(f.Name(), name))
+	dir, err := os.Open(filepath.Dir(name))
+	check(err)
+	check(dir.Sync())
+	info, err := os.Stat(name)
+	check(err)
+	fmt.Printf("own: %t\n", info.Sys().(*syscall.Stat_t).Uid == uint32(os.Getuid()))
+	deaf(nil)
+}
+
+// spoil tries to change a folder that is to be read only, and reads a file there.
+func spoil(args []string) {
+	text, err := os.ReadFile(args[0])
+	check(err)
+	err = os.WriteFile(args[0]+".spoilt", nil, 0o644)
+	fmt.Printf("found %q, spoiling: %v\n", text, errors.Is(err, syscall.EROFS))
 }
 
 // read counts the bytes of the standard input.
