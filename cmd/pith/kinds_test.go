@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -140,7 +141,11 @@ func TestKilledSupervisor(t *testing.T) {
 			kindOrSkip(t, kind)
 			c := newCLI(t)
 			name := "killed-" + kind
-			if r := c.pith("run", "-d", "--machine", kind, "--name", name, "-p", "0:80", repository(t)+"/examples/hello"); r.code != 0 {
+			args := []string{"run", "-d", "--machine", kind, "--name", name, "-p", "0:80"}
+			if os.Geteuid() == 0 { // only root has volumes here
+				args = append(args, "-v", "data:/data")
+			}
+			if r := c.pith(append(args, repository(t)+"/examples/hello")...); r.code != 0 {
 				t.Fatalf("run: %+v", r)
 			}
 			defer c.pith("rm", "-f", name)
@@ -157,6 +162,9 @@ func TestKilledSupervisor(t *testing.T) {
 					t.Fatal("the supervisor does not end")
 				}
 			}
+			if kind == machine.KindContainer { // it goes on until its end is seen
+				c.fails(2, "in use by another machine", "volume", "check", "data")
+			}
 			m := c.listedOne()
 			if m.Status != machine.StatusExited || *m.ExitCode != machine.ExitKilled {
 				t.Errorf("ps: %+v", m)
@@ -170,7 +178,39 @@ func TestKilledSupervisor(t *testing.T) {
 			if entry.Abandoned() {
 				t.Error("the end was not recorded")
 			}
+			if os.Geteuid() == 0 {
+				c.noLoopDevice(filepath.Join(stateOf(c), "_volumes"))
+				if r := c.pith("volume", "check", "data"); r.code != 0 || !strings.Contains(r.out, "data is sound") {
+					t.Errorf("the volume: %+v", r)
+				}
+			}
 		})
+	}
+}
+
+// noLoopDevice waits until no loop device has a file of a folder, and sees that no mount is
+// left.
+func (c *cli) noLoopDevice(folder string) {
+	c.Helper()
+	for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		files, err := filepath.Glob("/sys/block/loop*/loop/backing_file")
+		if err != nil {
+			c.Fatal(err)
+		}
+		used := slices.ContainsFunc(files, func(f string) bool {
+			text, err := os.ReadFile(f) // an error is a device that was let go
+			return err == nil && strings.HasPrefix(string(text), folder)
+		})
+		if !used {
+			break
+		}
+		if time.Since(begin) > time.Minute {
+			c.Fatal("a loop device is left")
+		}
+	}
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil || strings.Contains(string(mounts), folder) {
+		c.Errorf("a mount is left: %v\n%s", err, mounts)
 	}
 }
 

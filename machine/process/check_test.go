@@ -12,8 +12,8 @@ import (
 	"pith/machine/host"
 )
 
-// TestFolders: a volume is refused, and a folder that nobody may not use, where the
-// program is nobody.
+// TestFolders: a folder is refused that nobody may not use, where the program is nobody, and
+// a volume where the host can't mount it.
 func TestFolders(t *testing.T) {
 	folder := func(mode fs.FileMode, uid, gid uint32) *fstest.MapFile {
 		return &fstest.MapFile{Mode: fs.ModeDir | mode, Sys: &syscall.Stat_t{Uid: uid, Gid: gid}}
@@ -29,7 +29,7 @@ func TestFolders(t *testing.T) {
 		mount pith.Mount
 		want  string // "" is taken
 	}{
-		{pith.Mount{Volume: "data", Target: "/data"}, "volume data is a disk, which a process can't mount: share a folder of the host, as in -v ./data:/data,"},
+		{pith.Mount{Volume: "data", Target: "/data"}, "this host has no loop devices, by which volume data is mounted for a process: modprobe loop"},
 		{pith.Mount{Source: "/open", Target: "/data"}, ""},
 		{pith.Mount{Source: "/nobody", Target: "/data"}, ""},
 		{pith.Mount{Source: "/group", Target: "/data"}, ""},
@@ -47,5 +47,13 @@ func TestFolders(t *testing.T) {
 	s := machine.Spec{Machine: pith.Machine{CPUs: 1, Mounts: []pith.Mount{{Source: "/closed", Target: "/data"}}}}
 	if err := CheckShared(h, s, "process"); err != nil {
 		t.Errorf("without root: %v", err)
+	}
+	s.Mounts[0] = pith.Mount{Volume: "data", Target: "/data"}
+	if err := CheckShared(h, s, "process"); pith.ExitCode(err) != 2 || !strings.Contains(err.Error(), "volume data is a disk, which only root can mount for a process: use sudo, share a folder of the host, as in -v ./data:/data,") {
+		t.Errorf("a volume without root: %v", err)
+	}
+	h.Root, h.Files = true, fstest.MapFS{"dev/loop-control": &fstest.MapFile{}}
+	if err := CheckShared(h, s, "process"); err != nil {
+		t.Errorf("a volume: %v", err)
 	}
 }
