@@ -96,7 +96,7 @@ type Card struct {
 // Disk is a volume's file, locked for the machine, or a folder of the host's.
 type Disk struct {
 	Path     string
-	File     *os.File // of a volume: what holds its lock, open for writing
+	File     *os.File // of a volume: what holds its lock
 	Serial   string   // by which the guest tells it from others; at most 20 bytes
 	Folder   bool     // the guest sees the folder itself, by 9P
 	ReadOnly bool

@@ -53,6 +53,7 @@ func TestVolumeOfKinds(t *testing.T) {
 			}
 			name := "of-" + kind
 			tool(t, "volume", "create", name, "--size", "64M")
+			defer tool(t, "volume", "rm", name)
 			use := []string{"--machine", kind, "--net", "none", "-v"}
 			runWithin(t, kindPatience, append(use, name+":/data", "./guest", "--", "volume")...).expect(t, 0, `found "", missing true`, "read-only false", "type 0xef53")
 			run(t, "-v", name+":/data", guest, "--", "volume", "look").expect(t, 0, `found "WORD "`)

@@ -53,6 +53,42 @@ func TestVolumeStopped(t *testing.T) {
 	sound(t, "stopped")
 }
 
+// TestVolumeStopRefused: what was written before a stop is there, synced or not, and so is
+// what was synced after it, when the machine has to be killed because its program does not
+// end: after its grace, or because the VMM is.
+func TestVolumeStopRefused(t *testing.T) {
+	for _, how := range []string{"grace", "emulator"} {
+		t.Run(how, func(t *testing.T) {
+			name := "refused-" + how
+			tool(t, "volume", "create", name, "--size", "64M")
+			defer tool(t, "volume", "rm", name)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, command, "run", "--rm", "--name", name, "-v", name+":/data", guest, "--", "unwilling")
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			lines := bufio.NewReader(out)
+			expectLine(t, lines, "written")
+			pid := emulator(t, name)
+			cmd.Process.Signal(syscall.SIGTERM)
+			expectLine(t, lines, "unwilling")
+			if how == "grace" {
+				tool(t, "stop", "-t", "0", name)
+			} else if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			cmd.Wait()
+			run(t, "-v", name+":/data", guest, "--", "unwilling").expect(t, 0, `before "before", synced "synced", after whole or not there: true`)
+			sound(t, name)
+		})
+	}
+}
+
 // TestSyncByInstruction: what sync was called for, not by way of package syscall, is there
 // after the machine was killed.
 func TestSyncByInstruction(t *testing.T) {

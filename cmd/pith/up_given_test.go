@@ -87,7 +87,7 @@ services:
 		if got := c.file(port, "/data/log"); got != before+kind+"\n" || !strings.HasPrefix(got, "one\ntwo\n") {
 			t.Errorf("as a %s: %q", kind, got)
 		}
-		c.fails(2, "in use by machine", "run", "--name", "thief", "-v", name+"_data:/data", ".")
+		c.fails(2, "in use by another machine", "run", "--name", "thief", "-v", name+"_data:/data", ".")
 	}
 	c.works("down", "--volumes")
 	if out := c.works("volume", "ls", "-o", "json"); strings.TrimSpace(out) != "[]" {

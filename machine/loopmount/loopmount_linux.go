@@ -32,7 +32,8 @@ type Mount struct {
 	tag    string // what the loop device is told as the name of its file: no other has it
 }
 
-// New mounts a volume, whose file must be locked and open for writing. owners is a user
+// New mounts a volume, whose file must be locked, and open for writing unless the volume is
+// for reading. owners is a user
 // namespace, which says whose on the host the files of each of the volume's users are.
 func New(d machine.Disk, owners *os.File) (*Mount, error) {
 	m := &Mount{tag: "pith-" + rand.Text()}

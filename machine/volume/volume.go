@@ -195,10 +195,23 @@ func (s *Store) open(name string, flags int) (*os.File, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, pith.Errorf("there is no volume %s: `pith volume ls` lists them", name)
 	}
+	if flags == os.O_RDWR && (errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)) {
+		return nil, pith.Errorf("volume %s can't be written to: %w: mount it with :ro, or change who may write", name, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("volume %s: %w", name, err)
 	}
 	return f, nil
+}
+
+// openFor opens a volume's file for one who writes, or who only reads: for writing then
+// too, if that is allowed, since the volume may have to be put right.
+func (s *Store) openFor(name string, readOnly bool) (*os.File, error) {
+	f, err := s.open(name, os.O_RDWR)
+	if err != nil && readOnly {
+		return s.open(name, os.O_RDONLY)
+	}
+	return f, err
 }
 
 // Volume is a volume that is locked for its opener.
@@ -211,7 +224,7 @@ type Volume struct {
 // Open locks a volume, for one that writes or for many that read. A volume in use
 // is a *pith.Error.
 func (s *Store) Open(name string, readOnly bool) (*Volume, error) {
-	f, err := s.open(name, os.O_RDWR)
+	f, err := s.openFor(name, readOnly)
 	if err != nil {
 		return nil, err
 	}
@@ -254,12 +267,12 @@ func (s *Store) Use(v pith.Mount) (*Volume, error) {
 // finish puts a volume right that was not unmounted, for those who may only read: alone,
 // since it writes. What is wrong with a volume otherwise is told by examine.
 func (s *Store) finish(name string) error {
-	f, err := s.open(name, os.O_RDWR)
+	f, err := s.openFor(name, true)
 	if err != nil {
 		return err
 	}
 	v := &Volume{f.Name(), f, name}
-	dev, err := v.device(false)
+	dev, err := v.device(true)
 	needed := err == nil && ext4.NeedsReplay(dev)
 	if err := errors.Join(err, v.Close()); err != nil || !needed {
 		return err

@@ -3,6 +3,7 @@ package volume
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -152,6 +153,52 @@ func TestUseAfterCrash(t *testing.T) {
 	}
 }
 
+// TestReadOnlyFile: a file that may not be written to is a volume for reading.
+func TestReadOnlyFile(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can be somebody else for a while")
+	}
+	dir := t.TempDir()
+	s := OpenStore(dir)
+	if err := s.Create("data", 64<<20); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{filepath.Dir(filepath.Dir(dir)), filepath.Dir(dir), dir, filepath.Join(dir, "_volumes")} {
+		if info, err := os.Stat(path); err != nil || info.Mode()&0o001 == 0 && os.Chmod(path, 0o755) != nil {
+			t.Fatal(path, err)
+		}
+	}
+	if err := os.Chmod(s.path("data"), 0o444); err != nil {
+		t.Fatal(err)
+	}
+	asNobody(t, func() {
+		_, err := s.Use(pith.Mount{Volume: "data"})
+		refused(t, err, "volume data can't be written to")
+		v, err := s.Use(pith.Mount{Volume: "data", ReadOnly: true})
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		v.Close()
+	})
+}
+
+// asNobody calls f on a thread to which files are what they are to user nobody.
+func asNobody(t *testing.T, f func()) {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with the goroutine
+		err := syscall.Setfsuid(65534)
+		if err == nil {
+			f()
+		}
+		done <- err
+	}()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestWrongKind(t *testing.T) {
 	s := OpenStore(t.TempDir())
 	if err := s.Create("data", 64<<20); err != nil {
@@ -183,6 +230,13 @@ func TestWrongKind(t *testing.T) {
 		if err := os.WriteFile(info.Path, whole, 0o600); err != nil {
 			t.Fatal(err)
 		}
+	}
+	for _, size := range []int64{0, 1000, 5 << 20, 64<<20 - 4096} {
+		if err := os.Truncate(s.path("data"), size); err != nil {
+			t.Fatal(err)
+		}
+		_, err := s.Use(pith.Mount{Volume: "data"})
+		refused(t, err, "volume data can't be used: ")
 	}
 }
 

@@ -71,6 +71,7 @@ var programs = map[string]func(){
 	"crash":     crash,
 	"volume":    useVolume,
 	"unsynced":  unsynced,
+	"unwilling": unwilling,
 	"fill":      fill,
 	"trees":     trees,
 	"filled":    filled,

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/signal"
 	"syscall"
 	"time"
 
@@ -82,4 +83,30 @@ func unsynced() {
 	check(os.WriteFile("/data/unsynced", []byte("kept"), 0o600))
 	fmt.Println("written")
 	time.Sleep(time.Hour)
+}
+
+// unwilling says what an earlier run has written to /data. If that is nothing it writes
+// there without any sync, and when it is to end, once more with and once more without, and
+// does not end.
+func unwilling() {
+	before, err := os.ReadFile("/data/before")
+	if err == nil {
+		synced, _ := os.ReadFile("/data/synced")
+		after, err := os.ReadFile("/data/after")
+		fmt.Printf("before %q, synced %q, after whole or not there: %t\n", before, synced, err != nil || len(after) == 0 || string(after) == "after")
+		return
+	}
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGTERM)
+	check(os.WriteFile("/data/before", []byte("before"), 0o600))
+	fmt.Println("written")
+	<-asked
+	f, err := os.Create("/data/synced")
+	check(err)
+	_, err = f.WriteString("synced")
+	check(err)
+	check(f.Sync())
+	check(os.WriteFile("/data/after", []byte("after"), 0o600))
+	fmt.Println("unwilling")
+	select {}
 }
