@@ -44,16 +44,23 @@ func (k *Keeper) freeVolumes(ctx context.Context) error {
 	return nil
 }
 
-// quiet is how long a machine that is to be replaced runs on after new connections
-// are held back: those that are under way to it arrive.
-const quiet = 200 * time.Millisecond
+// A machine that is to be replaced runs on after new connections are held back: for
+// quiet, so that who has come by another way is served, and until all that its ports
+// have let in is answered, at most for Grace.
+const (
+	quiet = 200 * time.Millisecond
+	look  = 10 * time.Millisecond
+)
 
 // retire takes a machine away that another one takes over from. Once it is asked to
 // end it is on its way, whatever becomes of the context.
 func (k *Keeper) retire(ctx context.Context, e *machine.Entry) error {
 	if e.State().Status == machine.StatusRunning {
-		if !sleep(ctx, quiet) {
-			return ctx.Err()
+		pause := quiet
+		for end := time.Now().Add(Grace); pause == quiet || k.asking(e.Spec.Name) > 0 && time.Now().Before(end); pause = look {
+			if !sleep(ctx, pause) {
+				return ctx.Err()
+			}
 		}
 	}
 	if err := k.end(context.WithoutCancel(ctx), e); err != nil {

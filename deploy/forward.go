@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"pith"
@@ -21,10 +22,15 @@ const (
 	dialTime    = 10 * time.Second // to reach the instance
 )
 
-// Forward listens at ports of the host and passes on what comes to an instance,
-// each time after hold has returned without an error; it may wait as long as the
-// instance is between two machines. A host port of 0 becomes a free one in the result.
-func Forward(ports []pith.Port, to netip.Addr, dial Dial, hold func(context.Context) error) (opened []pith.Port, stop func(), err error) {
+// Hold waits as long as an instance is between two machines. Then it calls begin, at a
+// time when the instance's machine isn't asked to end yet, and says which one that is:
+// another number is another machine.
+type Hold func(ctx context.Context, begin func()) (machine int, err error)
+
+// Forward listens at ports of the host and passes on what comes to an instance, each
+// time after hold has returned without an error. What has passed counts in asking until
+// it is answered. A host port of 0 becomes a free one in the result.
+func Forward(ports []pith.Port, to netip.Addr, dial Dial, hold Hold, asking *atomic.Int64) (opened []pith.Port, stop func(), err error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var open []io.Closer
 	var work sync.WaitGroup
@@ -36,7 +42,7 @@ func Forward(ports []pith.Port, to netip.Addr, dial Dial, hold func(context.Cont
 		work.Wait()
 	}
 	for _, p := range ports {
-		f := forwarder{netip.AddrPortFrom(to, p.Guest).String(), dial, hold, ctx, &work}
+		f := forwarder{netip.AddrPortFrom(to, p.Guest).String(), dial, hold, asking, ctx, &work}
 		closer, at, err := f.listen(p)
 		if err != nil {
 			stop()
@@ -51,12 +57,16 @@ func Forward(ports []pith.Port, to netip.Addr, dial Dial, hold func(context.Cont
 
 // forwarder passes on what comes to one port.
 type forwarder struct {
-	to   string
-	dial Dial
-	hold func(context.Context) error
-	ctx  context.Context
-	work *sync.WaitGroup
+	to     string
+	dial   Dial
+	hold   Hold
+	asking *atomic.Int64
+	ctx    context.Context
+	work   *sync.WaitGroup
 }
+
+// begin counts something that is to be answered.
+func (f forwarder) begin() { f.asking.Add(1) }
 
 func (f forwarder) listen(p pith.Port) (io.Closer, uint16, error) {
 	if p.Protocol == machine.UDP {
@@ -99,10 +109,12 @@ func (f forwarder) serveTCP(l *net.TCPListener) {
 // itself.
 func (f forwarder) stream(c *net.TCPConn) {
 	defer c.Close()
-	if f.hold(f.ctx) != nil {
+	if _, err := f.hold(f.ctx, f.begin); err != nil {
 		c.SetLinger(0)
 		return
 	}
+	answered := sync.OnceFunc(func() { f.asking.Add(-1) })
+	defer answered()
 	ctx, cancel := context.WithTimeout(f.ctx, dialTime)
 	defer cancel()
 	to, err := f.dial(ctx, "tcp", f.to)
@@ -115,8 +127,20 @@ func (f forwarder) stream(c *net.TCPConn) {
 	defer stop()
 	var both sync.WaitGroup
 	both.Go(func() { pass(to.(*net.TCPConn), c) })
-	both.Go(func() { pass(c, to.(*net.TCPConn)) })
+	both.Go(func() {
+		first(c, to)
+		answered()
+		pass(c, to.(*net.TCPConn))
+	})
 	both.Wait()
+}
+
+// first passes on what an instance says first. Its end, and an error, are for pass
+// to find again.
+func first(to, from net.Conn) {
+	buffer := make([]byte, 4<<10)
+	n, _ := from.Read(buffer)
+	to.Write(buffer[:n])
 }
 
 func pass(to, from *net.TCPConn) {
@@ -130,7 +154,7 @@ func pass(to, from *net.TCPConn) {
 
 // serveUDP gives each client a socket of its own, whose answers are the client's.
 func (f forwarder) serveUDP(c *net.UDPConn) {
-	s := sessions{forwarder: f, listener: c, of: map[netip.AddrPort]net.Conn{}}
+	s := sessions{forwarder: f, listener: c, of: map[netip.AddrPort]*session{}}
 	packet := make([]byte, 64<<10)
 	for {
 		n, from, err := c.ReadFromUDPAddrPort(packet)
@@ -140,13 +164,16 @@ func (f forwarder) serveUDP(c *net.UDPConn) {
 		if err != nil {
 			continue // a client that is gone (ICMP)
 		}
-		if f.hold(f.ctx) != nil { // meanwhile, the socket's buffer keeps what comes
+		machine, err := f.hold(f.ctx, f.begin) // meanwhile, the socket's buffer keeps what comes
+		if err != nil {
 			continue
 		}
-		if to := s.session(from); to != nil {
+		if to := s.session(from, machine); to != nil {
+			to.asks(true)
 			to.SetReadDeadline(time.Now().Add(sessionIdle))
 			to.Write(packet[:n]) // a datagram may be lost
 		}
+		f.asking.Add(-1)
 	}
 }
 
@@ -156,23 +183,48 @@ type sessions struct {
 	listener *net.UDPConn
 
 	mu sync.Mutex
-	of map[netip.AddrPort]net.Conn
+	of map[netip.AddrPort]*session
 }
 
-// session is a client's socket; nil where there is none for it.
-func (s *sessions) session(client netip.AddrPort) net.Conn {
+// session is a client's socket to a machine.
+type session struct {
+	net.Conn
+	forwarder
+	machine int
+	waits   atomic.Bool // for an answer
+}
+
+// asks notes whether the session waits for an answer.
+func (s *session) asks(waits bool) {
+	switch {
+	case s.waits.Swap(waits) == waits:
+	case waits:
+		s.asking.Add(1)
+	default:
+		s.asking.Add(-1)
+	}
+}
+
+// session is a client's socket to the machine that there is now; nil where there is
+// none for it.
+func (s *sessions) session(client netip.AddrPort, machine int) *session {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if to, ok := s.of[client]; ok {
-		return to
+		if to.machine == machine {
+			return to
+		}
+		to.Close() // the machine is gone, and with it perhaps the port
+		delete(s.of, client)
 	}
 	if len(s.of) >= maxSessions {
 		return nil
 	}
-	to, err := s.dial(s.ctx, "udp", s.to)
+	conn, err := s.dial(s.ctx, "udp", s.to)
 	if err != nil {
 		return nil
 	}
+	to := &session{Conn: conn, forwarder: s.forwarder, machine: machine}
 	s.of[client] = to
 	s.work.Go(func() { s.answer(client, to) })
 	return to
@@ -180,13 +232,16 @@ func (s *sessions) session(client netip.AddrPort) net.Conn {
 
 // answer passes the instance's datagrams to a client until there are none for a
 // while.
-func (s *sessions) answer(client netip.AddrPort, from net.Conn) {
+func (s *sessions) answer(client netip.AddrPort, from *session) {
 	stop := context.AfterFunc(s.ctx, func() { from.Close() })
 	defer stop()
 	defer from.Close()
+	defer from.asks(false)
 	defer func() {
 		s.mu.Lock()
-		delete(s.of, client)
+		if s.of[client] == from {
+			delete(s.of, client)
+		}
 		s.mu.Unlock()
 	}()
 	from.SetReadDeadline(time.Now().Add(sessionIdle))
@@ -196,6 +251,7 @@ func (s *sessions) answer(client netip.AddrPort, from net.Conn) {
 		if err != nil {
 			return // silent for long, or refused: the next datagram opens another socket
 		}
+		from.asks(false)
 		from.SetReadDeadline(time.Now().Add(sessionIdle))
 		s.listener.WriteToUDPAddrPort(packet[:n], client)
 	}

@@ -15,7 +15,10 @@ import (
 )
 
 // atOnce holds nothing.
-func atOnce(context.Context) error { return nil }
+func atOnce(_ context.Context, begin func()) (int, error) {
+	begin()
+	return 0, nil
+}
 
 // TestForward passes both protocols on, in both directions, and lets go of its ports.
 func TestForward(t *testing.T) {
@@ -52,7 +55,7 @@ func TestForward(t *testing.T) {
 	ports, stop, err := Forward([]pith.Port{
 		{Protocol: machine.TCP, Host: any, Guest: uint16(l.Addr().(*net.TCPAddr).Port)},
 		{Protocol: machine.UDP, Host: any, Guest: uint16(u.LocalAddr().(*net.UDPAddr).Port)},
-	}, loopback, new(net.Dialer).DialContext, atOnce)
+	}, loopback, new(net.Dialer).DialContext, atOnce, new(atomic.Int64))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +115,7 @@ func TestForwardTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	taken := pith.Port{Protocol: machine.TCP, Host: netip.MustParseAddrPort(l.Addr().String()), Guest: 80}
-	if _, _, err := Forward(append(free, taken), loopback, new(net.Dialer).DialContext, atOnce); pith.ExitCode(err) != 2 {
+	if _, _, err := Forward(append(free, taken), loopback, new(net.Dialer).DialContext, atOnce, new(atomic.Int64)); pith.ExitCode(err) != 2 {
 		t.Errorf("a taken port: %v", err)
 	}
 	if _, err := machine.FreePorts(free); err != nil {
@@ -130,13 +133,13 @@ func TestForwardHolds(t *testing.T) {
 	defer l.Close()
 	port := uint16(l.Addr().(*net.TCPAddr).Port)
 	held, free := make(chan struct{}, 2), make(chan struct{})
-	hold := func(ctx context.Context) error {
+	hold := func(ctx context.Context, begin func()) (int, error) {
 		held <- struct{}{}
 		select {
 		case <-free:
-			return nil
+			return atOnce(ctx, begin)
 		case <-ctx.Done():
-			return ctx.Err()
+			return 0, ctx.Err()
 		}
 	}
 	var dialed atomic.Int32
@@ -145,7 +148,7 @@ func TestForwardHolds(t *testing.T) {
 		return new(net.Dialer).DialContext(ctx, network, address)
 	}
 	any := netip.AddrPortFrom(loopback, 0)
-	ports, stop, err := Forward([]pith.Port{{Protocol: machine.TCP, Host: any, Guest: port}}, loopback, dial, hold)
+	ports, stop, err := Forward([]pith.Port{{Protocol: machine.TCP, Host: any, Guest: port}}, loopback, dial, hold, new(atomic.Int64))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,17 +183,17 @@ func TestForwardHoldsDatagrams(t *testing.T) {
 	}
 	defer there.Close()
 	held, free := make(chan struct{}, 8), make(chan struct{})
-	hold := func(ctx context.Context) error {
+	hold := func(ctx context.Context, begin func()) (int, error) {
 		held <- struct{}{}
 		select {
 		case <-free:
-			return nil
+			return atOnce(ctx, begin)
 		case <-ctx.Done():
-			return ctx.Err()
+			return 0, ctx.Err()
 		}
 	}
 	guest := uint16(there.LocalAddr().(*net.UDPAddr).Port)
-	ports, stop, err := Forward([]pith.Port{{Protocol: machine.UDP, Host: netip.AddrPortFrom(loopback, 0), Guest: guest}}, loopback, new(net.Dialer).DialContext, hold)
+	ports, stop, err := Forward([]pith.Port{{Protocol: machine.UDP, Host: netip.AddrPortFrom(loopback, 0), Guest: guest}}, loopback, new(net.Dialer).DialContext, hold, new(atomic.Int64))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,10 +35,12 @@ type Keeper struct {
 	portsMu sync.Mutex
 	ports   map[string]*publication // by instance
 
-	mu      sync.Mutex
-	state   State
-	follows *Wanted       // what state is about
-	changed chan struct{} // closed when the state changes
+	mu    sync.Mutex
+	state State
+	// machines counts, by instance, the machines that it has had.
+	machines map[string]int
+	follows  *Wanted       // what state is about
+	changed  chan struct{} // closed when the state changes
 }
 
 // Run works until the context ends. A word on reload makes it read what is
@@ -49,7 +51,7 @@ func (k *Keeper) Run(ctx context.Context, reload <-chan os.Signal, ready func())
 		return err
 	}
 	k.state = State{Keeper: self, Instances: map[string]InstanceState{}}
-	k.changed = make(chan struct{})
+	k.changed, k.machines = make(chan struct{}), map[string]int{}
 	k.cares, k.ports, k.names = map[string]*care{}, map[string]*publication{}, map[netip.AddrPort]*nameServer{}
 	defer k.closeNames()
 	defer k.closePorts(nil)
@@ -153,7 +155,9 @@ func (k *Keeper) set(name string, change func(*InstanceState)) {
 	before := s.Status
 	change(&s)
 	if s.Status != before {
-		s.Since = time.Now()
+		if s.Since = time.Now(); s.Status == Starting {
+			k.machines[name]++
+		}
 		k.Log.Info("is", "instance", name, "status", s.Status, "error", s.Error)
 	}
 	k.state.Instances[name] = s

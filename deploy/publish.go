@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"pith"
@@ -22,6 +23,7 @@ type publication struct {
 	of     string // what it was made for
 	opened []pith.Port
 	stop   func()
+	asking atomic.Int64 // what was passed on and is not answered
 }
 
 func publicationOf(i Instance) string { return asJSON(i.Ports) + i.Address.String() }
@@ -34,9 +36,9 @@ func (k *Keeper) open(i Instance) ([]pith.Port, error) {
 		return p.opened, nil // follow has closed those of another kind
 	}
 	p := &publication{of: publicationOf(i)}
-	hold := func(ctx context.Context) error { return k.hold(ctx, i.Name()) }
+	hold := func(ctx context.Context, begin func()) (int, error) { return k.hold(ctx, i.Name(), begin) }
 	var err error
-	if p.opened, p.stop, err = Forward(i.Ports, i.Address, k.reach(i), hold); err != nil {
+	if p.opened, p.stop, err = Forward(i.Ports, i.Address, k.reach(i), hold, &p.asking); err != nil {
 		return nil, err
 	}
 	k.ports[i.Name()] = p
@@ -56,23 +58,36 @@ func (k *Keeper) closePorts(wanted *Wanted) {
 	}
 }
 
-// hold waits while an instance is between two machines.
-func (k *Keeper) hold(ctx context.Context, name string) error {
+// hold waits while an instance is between two machines. Begin is called under the lock
+// under which the next one's turn would begin.
+func (k *Keeper) hold(ctx context.Context, name string, begin func()) (machine int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, holdTime)
 	defer cancel()
 	for {
 		k.mu.Lock()
-		s, changed := k.state.Instances[name].Status, k.changed
-		k.mu.Unlock()
+		s, changed, machine := k.state.Instances[name].Status, k.changed, k.machines[name]
 		if s != Waiting && s != Starting && s != Restarts {
-			return nil
+			begin()
+			k.mu.Unlock()
+			return machine, nil
 		}
+		k.mu.Unlock()
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return 0, ctx.Err()
 		case <-changed:
 		}
 	}
+}
+
+// asking is how much of what came to an instance's ports waits for an answer.
+func (k *Keeper) asking(name string) int64 {
+	k.portsMu.Lock()
+	defer k.portsMu.Unlock()
+	if p := k.ports[name]; p != nil {
+		return p.asking.Load()
+	}
+	return 0
 }
 
 // reach connects to an instance: at its address, or where that is the host's own

@@ -36,8 +36,12 @@ type Server struct {
 	clients   clients
 }
 
-// drainTime is how long a connection may go on when the server ends.
-const drainTime = 5 * time.Second
+const (
+	// drainTime is how long a connection may go on when the server ends.
+	drainTime = 5 * time.Second
+	// lastWord is how long what has been sent to a server that ends may take to arrive.
+	lastWord = 100 * time.Millisecond
+)
 
 // New checks the configuration and reads all zones. Its error lists all that is
 // wrong, one thing a line.
@@ -166,13 +170,14 @@ func (s *Server) Run(ctx context.Context) error {
 	return nil
 }
 
-// drain ends the reading and waits for the writing.
+// drain ends the reading, of what has come by now too, and waits for the writing.
 func (s *Server) drain(work *sync.WaitGroup) {
+	end := time.Now().Add(lastWord)
 	for _, l := range s.listeners {
-		l.Close()
+		l.(*net.TCPListener).SetDeadline(end)
 	}
 	for _, p := range s.packets {
-		p.SetReadDeadline(time.Unix(1, 0))
+		p.SetReadDeadline(end)
 	}
 	done := make(chan struct{})
 	go func() { work.Wait(); close(done) }()

@@ -20,15 +20,13 @@ const maxPipelined = 32
 // system's queue.
 func (s *Server) serveTCP(ctx context.Context, l net.Listener, work *sync.WaitGroup) {
 	for {
-		select {
-		case s.slots <- struct{}{}:
-		case <-ctx.Done():
+		if !s.slot(ctx) {
 			return
 		}
 		conn, err := l.Accept()
 		if err != nil {
 			<-s.slots
-			if errors.Is(err, net.ErrClosed) {
+			if errors.Is(err, net.ErrClosed) || ctx.Err() != nil {
 				return
 			}
 			time.Sleep(10 * time.Millisecond) // no descriptors left, most likely
@@ -44,6 +42,22 @@ func (s *Server) serveTCP(ctx context.Context, l net.Listener, work *sync.WaitGr
 			defer func() { s.clients.leave(from); <-s.slots }()
 			s.connection(ctx, conn, from)
 		})
+	}
+}
+
+// slot waits for room for a connection; false says that the server ends and there is
+// none.
+func (s *Server) slot(ctx context.Context) bool {
+	select {
+	case s.slots <- struct{}{}:
+		return true
+	default:
+	}
+	select {
+	case s.slots <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
 	}
 }
 
@@ -95,24 +109,27 @@ func (c *stream) send(msg []byte, flush bool) error {
 	return err
 }
 
-// connection answers the queries of one client until it is silent for too long.
+// connection answers the queries of one client until it is silent for too long. When
+// the server ends, those that have come are answered.
 func (s *Server) connection(ctx context.Context, conn net.Conn, from netip.Addr) {
 	c := &stream{Conn: conn, w: bufio.NewWriterSize(conn, 4096)}
 	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Now().Add(lastWord)) })
 	defer stop()
 	var waiting sync.WaitGroup
 	defer waiting.Wait()
 	r := bufio.NewReaderSize(conn, 4096)
 	w := newWorker()
 	tokens := make(chan struct{}, maxPipelined)
-	for ctx.Err() == nil {
-		conn.SetReadDeadline(time.Now().Add(s.config.idle()))
-		if ctx.Err() != nil {
-			return // stop may have come before the deadline
+	for last := false; ; {
+		if !last {
+			conn.SetReadDeadline(time.Now().Add(s.config.idle()))
+			if last = ctx.Err() != nil; last {
+				conn.SetReadDeadline(time.Now().Add(lastWord)) // stop may have come before the other
+			}
 		}
 		packet, err := readTCP(r)
-		if err != nil || ctx.Err() != nil {
+		if err != nil {
 			return
 		}
 		answer, do := s.serve(w, packet, from, false)

@@ -20,12 +20,13 @@ func (s *Server) serveUDP(ctx context.Context, conn *net.UDPConn, work *sync.Wai
 func (s *Server) readUDP(ctx context.Context, conn *net.UDPConn, work *sync.WaitGroup) {
 	w := newWorker()
 	packet := make([]byte, 4096)
-	for ctx.Err() == nil {
+	for {
 		n, from, err := conn.ReadFromUDPAddrPort(packet)
+		if err != nil && ctx.Err() != nil {
+			return // when the server ends, it answers what has come
+		}
 		if err != nil {
-			if ctx.Err() == nil {
-				time.Sleep(time.Millisecond) // an ICMP error of an earlier answer, or worse
-			}
+			time.Sleep(time.Millisecond) // an ICMP error of an earlier answer, or worse
 			continue
 		}
 		answer, do := s.serve(w, packet[:n], from.Addr(), true)
