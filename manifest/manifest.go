@@ -92,7 +92,7 @@ func parse(path string, data []byte, more func(*Manifest) error) (*Manifest, err
 		table = singleTable
 	}
 	r.check(root, table)
-	if len(r.problems) > 0 {
+	if r.unclear() {
 		return nil, r.err() // what has the wrong form can't be understood further
 	}
 	d := &decoder{report: r, dir: filepath.Dir(absolute), m: &Manifest{Single: single, spots: map[string]spot{}}}

@@ -41,7 +41,11 @@ type spot struct{ line, column int }
 type report struct {
 	file     string
 	problems Report
+	twice    int // of them, keys that stand twice
 }
+
+// unclear tells whether something is wrong that keeps the rest from being understood.
+func (r *report) unclear() bool { return len(r.problems) > r.twice }
 
 // add notes a problem; the same one at the same place only once.
 func (r *report) add(at spot, format string, args ...any) {

@@ -76,7 +76,7 @@ func readTree(r *report, data []byte) (root *node) {
 		r.add(at, "this is more than a manifest can hold: it is over %d deep", maxDepth)
 		return nil
 	}
-	file, err := parser.Parse(tokens, 0)
+	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		r.syntax(err)
 		return nil
@@ -103,7 +103,7 @@ func readTree(r *report, data []byte) (root *node) {
 	if root.form != mapping {
 		r.add(root.spot, "a manifest is a mapping (name: value), not %s", root.form)
 	}
-	if len(r.problems) > 0 {
+	if r.unclear() {
 		return nil
 	}
 	return root
@@ -233,6 +233,7 @@ func (t *treeReader) entry(m *node, v *ast.MappingValueNode, depth int) {
 		}
 		if p.spot != (spot{}) {
 			t.add(at, "%q stands here for the second time: the first is in line %d", key, p.line)
+			t.twice++ // the first counts
 			return
 		}
 		m.pairs[i] = pair{at, key, value} // in place of what was merged
