@@ -12,22 +12,14 @@ import (
 // TestDocumentedCommands: each command of pith's that the documents show is
 // there, and so are its flags.
 func TestDocumentedCommands(t *testing.T) {
-	files, err := filepath.Glob("../../docs/*.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	seen := 0
-	for _, file := range append(files, "../../README.md", "../../HACKING.md", "../../SPECIFICATION.md") {
+	for _, file := range documents(t) {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for line := range strings.Lines(string(text)) {
-			code, indented := strings.CutPrefix(line, "    ")
-			if !indented {
-				continue
-			}
-			code, _, _ = strings.Cut(code, " #")
+		for _, line := range codeLines(string(text)) {
+			code, _, _ := strings.Cut(line, " #")
 			for _, command := range strings.FieldsFunc(code, func(r rune) bool { return r == ';' || r == '&' || r == '|' }) {
 				words := strings.Fields(command)
 				if len(words) > 1 && (words[0] == "pith" || words[0] == "./pith") {
@@ -37,9 +29,44 @@ func TestDocumentedCommands(t *testing.T) {
 			}
 		}
 	}
-	if seen < 15 {
+	if seen < 60 {
 		t.Errorf("only %d commands were found: the documents look otherwise now", seen)
 	}
+}
+
+// documents are all texts of the repository.
+func documents(t *testing.T) (files []string) {
+	t.Helper()
+	err := filepath.WalkDir("../..", func(file string, d os.DirEntry, err error) error {
+		if err == nil && d.IsDir() && d.Name() == "testdata" {
+			return filepath.SkipDir
+		}
+		if strings.HasSuffix(file, ".md") {
+			files = append(files, file)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// codeLines are the lines of a text's indented and fenced code.
+func codeLines(text string) (lines []string) {
+	fenced := false
+	for line := range strings.Lines(text) {
+		code, indented := strings.CutPrefix(line, "    ")
+		switch {
+		case strings.HasPrefix(strings.TrimSpace(line), "```"):
+			fenced = !fenced
+		case indented:
+			lines = append(lines, code)
+		case fenced:
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
 
 func checkCommand(t *testing.T, file string, words []string) {
