@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -69,6 +71,38 @@ func TestBadImages(t *testing.T) {
 	u.fails(2, "the least that works is -m", "run", "-m", "4", "good.img")
 	if left, err := machine.OpenStore(stateOf(u)).List(); err != nil || len(left) > 0 {
 		t.Errorf("refused machines are kept: %v, %v", left, err)
+	}
+}
+
+// TestInterruptedBuild: Ctrl-C ends a build at once, in words of a user's, and leaves no
+// image.
+func TestInterruptedBuild(t *testing.T) {
+	u := newCLI(t)
+	u.env = append(u.env, "PITH_CACHE="+t.TempDir())
+	u.save("go.mod", "module good\n\ngo 1.26\n")
+	u.save("main.go", "package main\n\nfunc main() { println(1) }\n")
+	command := exec.CommandContext(t.Context(), pithBinary, "build", "-o", "good.img", ".")
+	command.Env, command.Dir = u.env, u.dir
+	output, err := command.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var said strings.Builder
+	for lines := bufio.NewScanner(output); lines.Scan(); {
+		if said.Len() == 0 { // it has begun
+			command.Process.Signal(os.Interrupt)
+		}
+		said.WriteString(lines.Text() + "\n")
+	}
+	command.Wait()
+	if code := command.ProcessState.ExitCode(); code != 1 || !strings.HasSuffix(said.String(), "pith: interrupted\n") {
+		t.Errorf("exit code %d, it said:\n%s", code, said.String())
+	}
+	if _, err := os.Stat(filepath.Join(u.dir, "good.img")); err == nil {
+		t.Error("there is an image")
 	}
 }
 

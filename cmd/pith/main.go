@@ -36,6 +36,9 @@ func run(args []string) int {
 	if errors.As(err, &exit) {
 		return int(exit)
 	}
+	if err != nil && err.Error() == context.Canceled.Error() {
+		err = errInterrupted
+	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "%s %v\n", a.err.red("pith:"), err)
 	}
@@ -44,6 +47,9 @@ func run(args []string) int {
 	}
 	return pith.ExitCode(err)
 }
+
+// errInterrupted is what Ctrl-C ends a command with that has nothing else to say.
+var errInterrupted = errors.New("interrupted")
 
 // exitCode ends pith with a program's code, without a word of its own.
 type exitCode int
