@@ -27,20 +27,25 @@ var command, images string
 func TestMain(m *testing.M) {
 	os.Setenv("PITH_ACCEL", "tcg")
 	os.Setenv("CGO_ENABLED", "0")
+	os.Exit(runTests(m))
+}
+
+func runTests(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "pith-programs-")
 	if err != nil {
-		panic(err)
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
+	defer os.RemoveAll(dir)
 	command, images = filepath.Join(dir, "pith"), dir
 	build := exec.Command("go", "build", "-o", command, "./cmd/pith")
 	build.Dir = "../.."
 	if out, err := build.CombinedOutput(); err != nil {
-		panic(fmt.Sprintf("build pith: %v\n%s", err, out))
+		fmt.Fprintf(os.Stderr, "build pith: %v\n%s", err, out)
+		return 1
 	}
 	os.Setenv("PITH_STATE", filepath.Join(dir, "state"))
-	code := m.Run()
-	os.RemoveAll(dir)
-	os.Exit(code)
+	return m.Run()
 }
 
 var all = flag.Bool("all", false, "also the programs that take minutes to build")
@@ -60,6 +65,7 @@ const patience = 2 * time.Minute
 func build(t *testing.T, what string) string {
 	t.Helper()
 	image := filepath.Join(images, strings.NewReplacer("/", "_", "@", "_").Replace(what)+".img")
+	needDisk(t)
 	if out, err := exec.CommandContext(t.Context(), command, "build", "-o", image, what).CombinedOutput(); err != nil {
 		t.Fatalf("build %s: %v\n%s", what, err, out)
 	}
