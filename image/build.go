@@ -165,15 +165,17 @@ func (b *builder) workFolder(ctx context.Context, t target) (dir string, unlock 
 
 // kept holds the cache's entry at path, which make makes if it isn't there.
 func (b *builder) kept(path string, make func() error) error {
-	for {
+	for made := false; ; made = true {
 		there, err := b.hold.Use(path)
+		if there && made {
+			b.cache.Added(path)
+		}
 		if there || err != nil {
 			return err
 		}
 		if err := make(); err != nil {
 			return err
 		}
-		b.cache.Added(path)
 	}
 }
 

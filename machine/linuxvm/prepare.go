@@ -273,15 +273,17 @@ func compile(ctx context.Context, dir string, w io.Writer) error {
 // it; other processes see the whole file or none.
 func (b *Build) cached(name string, write func(io.Writer) error) (string, error) {
 	file := filepath.Join(b.Cache, name)
-	for {
+	for made := false; ; made = true {
 		there, err := b.Hold.Use(file)
+		if there && made {
+			b.added(file)
+		}
 		if there || err != nil {
 			return file, err
 		}
 		if err := b.add(file, write); err != nil {
 			return "", err
 		}
-		b.added(file)
 	}
 }
 
