@@ -360,6 +360,28 @@ func TestSLAAC(t *testing.T) {
 	eventually(t, "the address is gone", func() bool { return !has() })
 }
 
+// TestLinkLocalClaimWaits: an address that nobody asked for is in no start's way.
+func TestLinkLocalClaimWaits(t *testing.T) {
+	clock := newClock()
+	s, d := newPuppetFor(t, Config{Now: clock.now}, static("10.9.0.2/24"))
+	isClaim := isICMPv6(ndpNeighborSolicit)
+	for len(d.sent) > 0 {
+		f := <-d.sent
+		b := make([]byte, chainLen(f))
+		copyOut(b, f, 0)
+		f.Free()
+		if isClaim(b) {
+			t.Fatalf("sent at once: %x", b)
+		}
+	}
+	clock.advance(2 * claimDelay)
+	s.timers.run()
+	b := d.next("claim", isClaim)
+	if own := v6(b[62:]); !own.isLinkLocal() || !v6(b[22:]).unspecified() {
+		t.Fatalf("%x", b)
+	}
+}
+
 func TestDuplicateAddress(t *testing.T) {
 	s, d := newPuppet(t, static("fd00::2/64"))
 	mine := fromNetip(addrB6)

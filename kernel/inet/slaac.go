@@ -17,6 +17,10 @@ const (
 	// claimTime is how long after the question another's objection counts, in
 	// nanoseconds (RetransTimer).
 	claimTime = 1e9
+	// claimDelay is the most that the first question of an interface waits, in nanoseconds
+	// (MAX_RTR_SOLICITATION_DELAY; RFC 4862, section 5.4.2), where nothing but a link-local
+	// address depends on it: a start has other things to do.
+	claimDelay = 1e9
 	// routerInterval is the time between questions for routers, routerSolicits their number
 	// (RFC 4861, section 10).
 	routerInterval = 4e9
@@ -38,6 +42,7 @@ type slaac struct {
 	claims   map[address]int64 // until when somebody may object
 	solicits int               // questions sent
 	answered bool
+	waits    bool  // with the link-local address's claim
 	next     int64 // when to ask for routers again, 0 for never
 	routers  map[address]int64
 	prefixes []autoPrefix
@@ -73,16 +78,33 @@ func (v *slaac) start() {
 	n.s.update(func(c *config) { c.addAddress(n, prefix{own, 64}, fromStatic) })
 	b := n.s.begin()
 	v.mu.Lock()
-	for _, l := range n.s.snapshot.Load().locals {
-		if l.nic == n && !l.prefix.addr.is4() {
-			v.claim(&b, l.prefix.addr)
-		}
+	if v.waits = !v.enabled && v.alone(); v.waits {
+		b.s.timers.arm(&v.timer, v, b.now+claimDelay/2+int64(b.s.random()%(claimDelay/2)))
+	} else {
+		v.claimAll(&b)
 	}
 	if v.enabled {
 		v.solicit(&b)
 	}
 	v.mu.Unlock()
 	b.flush()
+}
+
+// alone tells whether the link-local address is the interface's only one for IPv6.
+func (v *slaac) alone() bool {
+	return !slices.ContainsFunc(v.nic.s.snapshot.Load().locals, func(l local) bool {
+		return l.nic == v.nic && !l.prefix.addr.is4() && !l.prefix.addr.isLinkLocal()
+	})
+}
+
+// claimAll claims all IPv6 addresses of the interface. Called with mu held.
+func (v *slaac) claimAll(b *batch) {
+	v.waits = false
+	for _, l := range v.nic.s.snapshot.Load().locals {
+		if l.nic == v.nic && !l.prefix.addr.is4() {
+			v.claim(b, l.prefix.addr)
+		}
+	}
 }
 
 // claim asks whether somebody else has a. Called with mu held.
@@ -294,6 +316,9 @@ func (v *slaac) expire(b *batch) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.timer.at = 0
+	if v.waits {
+		v.claimAll(b)
+	}
 	for a, end := range v.claims {
 		if end <= b.now {
 			delete(v.claims, a) // nobody objected
