@@ -201,6 +201,10 @@ fromKernel:
 	MOVQ DX, SP
 	MOVQ DX, AX
 	CLD
+	// The CPU left SS empty, SYSCALL does not: an emulator translates all that both
+	// call twice if the two differ.
+	MOVL $0x10, CX
+	MOVW CX, SS
 	SUBQ $256, SP
 	MOVUPS X0, 0(SP)
 	MOVUPS X1, 16(SP)
