@@ -13,7 +13,7 @@ import (
 // run before the runtime and may use barriers, which are off by then.
 var (
 	forbidden     = regexp.MustCompile(`CALL runtime\.(gcWriteBarrier\w*|newobject|mallocgc\w*|makeslice\w*|growslice\w*|deferproc\w*|mapaccess\w*|mapassign\w*|chansend\w*|chanrecv\w*|concatstring\w*|convT\w*|typedmemmove|wbZero|wbMove|memmove|memclrNoHeapPointers)\b`)
-	beforeRuntime = regexp.MustCompile(`^pith/kernel/(boot\..*|trap\.(Init|SetSyscall)|clock\.(fromKVM|fromCPUID|calibrate|Init|setHz)|mm\.\(\*Space\)\.(Init|SetFlush)|rt\.Set.*|diag\.Init|cpu\.InitFeatures)\(`)
+	beforeRuntime = regexp.MustCompile(`^pith/kernel/(boot\..*|trap\.(Init|SetSyscall)|clock\.(fromKVM|fromCPUID|calibrate|Begin|Init|setHz)|mm\.\(\*Space\)\.(Init|SetFlush)|rt\.Set.*|diag\.Init|cpu\.InitFeatures)\(`)
 	upperHalf     = regexp.MustCompile(`^pith/kernel/rt\.(Trap|TakeLate|Pages|MapDevice|Line|Message|Signal|Memory|Print|Exit|Poller\.\w+|\(\*?Poller\)\.\w+|\(\*Interrupt\)\.\w+)`)
 )
 

@@ -33,6 +33,14 @@ var (
 // one tick a nanosecond (hw/intc/apic.c).
 const timerHz = 1_000_000_000
 
+// Begin begins to compare the counter with the running CPU's timer, as soon as that is
+// there: what is done between Begin and Init, on the same CPU and without interrupts, is
+// time that Init doesn't wait.
+func Begin() {
+	apic.SetTimer(calibrationCount)
+	begun.elapsed, begun.tsc = sample(calibrationCount)
+}
+
 // Init finds out how fast the counter runs.
 func Init() {
 	switch {
@@ -41,6 +49,7 @@ func Init() {
 	default:
 		calibrate()
 	}
+	apic.SetTimer(0)
 }
 
 func setHz(hz uint64, from string) {
@@ -73,21 +82,26 @@ func fromCPUID() bool {
 // fromTimer is source where the local APIC's timer is the measure.
 const fromTimer = "apic timer"
 
-// calibrationTime is how long the counter is compared with the timer, in ns.
+// calibrationTime is how long the counter is compared with the timer at least, in ns.
 const calibrationTime = 1_000_000
+
+// calibrationCount is what the timer counts down from meanwhile: four seconds.
+const calibrationCount = ^uint32(0)
+
+// begun is the moment at which Begin was called.
+var begun struct {
+	elapsed uint32 // ticks of the timer
+	tsc     uint64
+}
 
 // calibrate compares the counter with the local APIC's timer, whose
 // frequency emulators fix.
 func calibrate() {
-	const start = ^uint32(0)
-	apic.SetTimer(start)
-	from, t0 := sample(start)
-	for apic.Elapsed(start)-from < calibrationTime {
+	for apic.Elapsed(calibrationCount)-begun.elapsed < calibrationTime {
 		cpu.Pause()
 	}
-	to, t1 := sample(start)
-	apic.SetTimer(0)
-	setHz((t1-t0)*timerHz/uint64(to-from), fromTimer)
+	elapsed, tsc := sample(calibrationCount)
+	setHz((tsc-begun.tsc)*timerHz/uint64(elapsed-begun.elapsed), fromTimer)
 }
 
 // sample reads timer and counter at the same moment. A busy host may stop an
