@@ -342,8 +342,15 @@ func (q *Queue) enqueue(c chain) {
 // Publish shows the device what was added since the last Publish, and notifies
 // it if it asked for that. It does nothing if nothing was added.
 func (q *Queue) Publish() {
+	if q.Show() {
+		q.Ring()
+	}
+}
+
+// Show is Publish without the notification: it reports whether one is due.
+func (q *Queue) Show() (ring bool) {
 	if q.filled == q.published || q.dead {
-		return
+		return false
 	}
 	before := q.published
 	q.published = q.filled
@@ -351,10 +358,12 @@ func (q *Queue) Publish() {
 	// flags and idx as one word; and it precedes the load below (store-load
 	// fence), or both sides could miss each other's last step and sleep.
 	atomic.StoreUint32(q.availHead, uint32(q.filled)<<16|q.flags())
-	if q.wantsNotify(before) {
-		q.bell.Ring()
-	}
+	return q.wantsNotify(before)
 }
+
+// Ring notifies the device. It may be called at any time, also while others use the
+// queue: it is an exit of the virtual machine, too long for others to wait.
+func (q *Queue) Ring() { q.bell.Ring() }
 
 // flags of the available ring outside Wait.
 func (q *Queue) flags() uint32 {

@@ -101,8 +101,11 @@ func (t *transmitter) post(frame *link.Buffer) (id uint16, ok bool) {
 // flush publishes what was queued.
 func (t *transmitter) flush() {
 	t.mu.Lock()
-	t.queue.Publish()
+	ring := t.queue.Show()
 	t.mu.Unlock()
+	if ring {
+		t.queue.Ring()
+	}
 }
 
 // tidy reclaims if there is enough to do, and nobody else is at it.
