@@ -17,7 +17,8 @@ func TestShapeCheck(t *testing.T) {
 		"func Syscall(trap, a1, a2, a3 uintptr) (r1, r2 uintptr, err Errno) {\n\treturn\n}\n" +
 		"func Syscall6(trap, a1, a2, a3, a4, a5, a6 uintptr) (r1, r2 uintptr, err Errno) {\n\treturn\n}\n" +
 		"func AllThreadsSyscall(trap, a1, a2, a3 uintptr) (r1, r2 uintptr, err Errno) {\n\treturn\n}\n" +
-		"func AllThreadsSyscall6(trap, a1, a2, a3, a4, a5, a6 uintptr) (r1, r2 uintptr, err Errno) {\n\treturn\n}\n"
+		"func AllThreadsSyscall6(trap, a1, a2, a3, a4, a5, a6 uintptr) (r1, r2 uintptr, err Errno) {\n\treturn\n}\n" +
+		"func sendmsgN(fd int, p, oob []byte, ptr unsafe.Pointer, salen _Socklen, flags int) (n int, err error) {\n\treturn\n}\n"
 	const exec = "package syscall\n\nfunc forkExec(argv0 string, argv []string, attr *ProcAttr) (pid int, err error) {\n\treturn\n}\n"
 	tests := []struct{ name, old, new, function string }{
 		{"function gone", "func Syscall6(", "func Syscall9(", "Syscall6"},

@@ -295,6 +295,12 @@ func sendInet(fd int, p, oob []byte, to netip.AddrPort, flags int) (int, Errno) 
 	} else if to.IsValid() && i.family == syscall.AF_INET6 && to.Addr().Is4() {
 		to = netip.AddrPortFrom(netip.AddrFrom16(to.Addr().As16()), to.Port())
 	}
+	return i.sendTo(p, oob, to, flags)
+}
+
+// sendTo sends p and waits for room in blocking mode.
+func (i *inet) sendTo(p, oob []byte, to netip.AddrPort, flags int) (int, Errno) {
+	f := &i.file
 	q, b := given(p)
 	control, c := given(oob)
 	n, errno := i.endpoint.Send(q, control, to, flags&msgOOB)
@@ -371,5 +377,46 @@ func SendmsgNInet6(fd int, p, oob []byte, to *syscall.SockaddrInet6, flags int) 
 		return 0, errInvalid
 	}
 	n, errno := sendInet(fd, p, oob, a, flags)
+	return n, failure(errno)
+}
+
+// Datagram reports whether a descriptor is a datagram socket of AF_INET or AF_INET6,
+// which SendmsgN is for.
+func Datagram(fd int) bool {
+	_, errno := datagram(fd)
+	return errno == 0
+}
+
+func datagram(fd int) (*inet, Errno) {
+	if !started {
+		return nil, syscall.ENOSYS
+	}
+	f, errno := open(uintptr(fd))
+	if errno != 0 {
+		return nil, errno
+	}
+	i, ok := f.object.(*inet)
+	if !ok || i.typ != syscall.SOCK_DGRAM {
+		return nil, syscall.ENOTSOCK
+	}
+	return i, 0
+}
+
+// SendmsgN is sendmsg(2) on a descriptor that is a Datagram, to the struct sockaddr of
+// size bytes at name; 0 is none. It is what WriteMsgUDP comes down to.
+func SendmsgN(fd int, p, oob []byte, name unsafe.Pointer, size uint32, flags int) (n int, err error) {
+	i, errno := datagram(fd)
+	if errno != 0 {
+		return 0, failure(errno)
+	}
+	var to netip.AddrPort
+	// SAFETY: the caller says how long the address is, and keeps it alive.
+	raw := unsafe.Slice((*byte)(name), size)
+	if size > 0 && family(raw) != syscall.AF_UNSPEC {
+		if to, errno = decodeAddress(raw, i.family); errno != 0 {
+			return 0, failure(errno)
+		}
+	}
+	n, errno = i.sendTo(p, oob, to, flags)
 	return n, failure(errno)
 }

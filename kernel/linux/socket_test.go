@@ -168,6 +168,51 @@ func TestUDP(t *testing.T) {
 	want(t, errno, syscall.EDESTADDRREQ)
 }
 
+// TestSendmsgN: the short way of WriteMsgUDP says what sendmsg(2) says.
+func TestSendmsgN(t *testing.T) {
+	a, b := udp(t, syscall.SOCK_NONBLOCK), udp(t, syscall.SOCK_NONBLOCK)
+	to := (*[sizeofSockaddr4]byte)(unsafe.Pointer(sockaddr4(portOf(t, b))))
+	p := []byte("0123456789")
+	send := func(name []byte) (int, error) {
+		if name == nil {
+			return SendmsgN(int(a), p, nil, nil, 0, 0)
+		}
+		return SendmsgN(int(a), p, nil, unsafe.Pointer(&name[0]), uint32(len(name)), 0)
+	}
+	if n, err := send(to[:]); n != len(p) || err != nil {
+		t.Fatalf("%d %v", n, err)
+	}
+	var from syscall.SockaddrInet4
+	got := make([]byte, 20)
+	if n, err := RecvfromInet4(int(b), got, 0, &from); err != nil || string(got[:n]) != string(p) || from.Port != int(portOf(t, a)) {
+		t.Errorf("%q %v from %+v", got[:max(n, 0)], err, from)
+	}
+	if _, err := send(nil); err != syscall.EDESTADDRREQ {
+		t.Errorf("without an address: %v", err)
+	}
+	if _, err := send([]byte{syscall.AF_UNSPEC, 0}); err != syscall.EDESTADDRREQ {
+		t.Errorf("to AF_UNSPEC: %v", err)
+	}
+	if _, err := send(to[:8]); err != syscall.EINVAL {
+		t.Errorf("to an address cut short: %v", err)
+	}
+	if _, err := send(append([]byte{syscall.AF_INET6}, make([]byte, 27)...)); err != syscall.EAFNOSUPPORT {
+		t.Errorf("to an address of IPv6: %v", err)
+	}
+	r, _ := newPipePair(t, 0)
+	for _, fd := range []int{int(r), 1 << 20} {
+		if Datagram(fd) {
+			t.Errorf("descriptor %d is a datagram socket", fd)
+		}
+	}
+	if _, err := SendmsgN(int(r), p, nil, nil, 0, 0); err != syscall.ENOTSOCK {
+		t.Errorf("to a pipe: %v", err)
+	}
+	if !Datagram(int(a)) {
+		t.Error("a datagram socket is none")
+	}
+}
+
 func TestManyMessages(t *testing.T) {
 	a, b := udp(t, syscall.SOCK_NONBLOCK), udp(t, syscall.SOCK_NONBLOCK)
 	type mmsghdr struct {
