@@ -27,7 +27,8 @@ var allowed = []string{
 	"open", "openat", "openat2", "access", "faccessat", "faccessat2", "stat", "lstat", "fstat", "newfstatat", "statx", "statfs", "fstatfs",
 	"getdents64", "getcwd", "chdir", "fchdir", "mkdir", "mkdirat", "rmdir", "unlink", "unlinkat", "rename", "renameat", "renameat2",
 	"link", "linkat", "symlink", "symlinkat", "readlink", "readlinkat", "chmod", "fchmod", "fchmodat", "umask",
-	"truncate", "ftruncate", "fallocate", "fsync", "fdatasync", "utimensat", "fadvise64",
+	"truncate", "ftruncate", "fallocate", "fsync", "fdatasync", "syncfs", "sync_file_range", "msync", "utimensat", "fadvise64",
+	"chown", "fchown", "lchown", "fchownat", // to itself: it has no right to more
 	"inotify_init1", "inotify_add_watch", "inotify_rm_watch",
 	// sockets
 	"socketpair", "bind", "listen", "accept", "accept4", "connect", "shutdown", "getsockname", "getpeername",

@@ -53,6 +53,7 @@ func TestFilter(t *testing.T) {
 	}{
 		{"read", unix.SYS_READ, nil, allow},
 		{"accept4", unix.SYS_ACCEPT4, nil, allow},
+		{"msync", unix.SYS_MSYNC, nil, allow},
 		{"a thread", unix.SYS_CLONE, []uint64{goThread}, allow},
 		{"a process", unix.SYS_CLONE, []uint64{uint64(unix.SIGCHLD)}, deny},
 		{"a namespace", unix.SYS_CLONE, []uint64{unix.CLONE_NEWUSER}, deny},
