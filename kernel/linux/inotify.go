@@ -25,6 +25,16 @@ type inotifyWatch struct {
 	node *fs.Node
 	mask uint32
 	id   int32
+	// own is what the program itself did where others may do so too, by name: see
+	// lookOut. nil elsewhere.
+	own map[string]uint32
+}
+
+// did notes what the program did. The caller holds the instance's mu.
+func (w *inotifyWatch) did(name string, what uint32) {
+	if w.own != nil {
+		w.own[name] |= what
+	}
 }
 
 // maxEvents is how many events an instance holds (max_queued_events).
@@ -97,6 +107,12 @@ func (i *inotify) observe(e fs.Event) {
 	what := e.Mask & inAllEvents
 	// The directory hears of it before the file does, as on Linux.
 	for _, w := range i.watches {
+		if e.Dir != nil && w.node == e.Dir {
+			w.did(e.Name, what)
+		}
+		if w.node == e.Node {
+			w.did("", what)
+		}
 		if e.Dir != nil && w.node == e.Dir && what&inSelfEvents == 0 && what&w.mask != 0 && !w.ignores(e) {
 			i.push(w, e.Mask, e.Cookie, e.Name)
 			i.dropOneshot(w)
@@ -208,11 +224,18 @@ func sysInotifyAddWatch(c call) (uintptr, Errno) {
 	case mask&inOnlydir != 0 && !node.IsDir():
 		return 0, syscall.ENOTDIR
 	}
-	return i.add(node, mask)
+	var seen map[string]glance
+	if changedOutside(node) {
+		if seen, errno = look(node); errno != 0 {
+			return 0, errno
+		}
+	}
+	return i.add(node, mask, seen)
 }
 
-// add watches a node, or changes what its watch is for.
-func (i *inotify) add(node *fs.Node, mask uint32) (uintptr, Errno) {
+// add watches a node, or changes what its watch is for. seen, if not nil, is what was there
+// where others change it.
+func (i *inotify) add(node *fs.Node, mask uint32, seen map[string]glance) (uintptr, Errno) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	for _, w := range i.watches {
@@ -230,7 +253,12 @@ func (i *inotify) add(node *fs.Node, mask uint32) (uintptr, Errno) {
 		return uintptr(w.id), 0
 	}
 	i.last++
-	i.watches[i.last] = &inotifyWatch{node, mask, i.last}
+	w := &inotifyWatch{node: node, mask: mask, id: i.last}
+	i.watches[i.last] = w
+	if seen != nil {
+		w.own = map[string]uint32{}
+		go i.lookOut(w, seen)
+	}
 	return uintptr(i.last), 0
 }
 
@@ -291,6 +319,9 @@ func (i *inotify) close() {
 	instances.mu.Lock()
 	delete(instances.all, i)
 	instances.mu.Unlock()
+	i.mu.Lock()
+	clear(i.watches) // nobody looks out any more
+	i.mu.Unlock()
 }
 
 func (i *inotify) ioctl(_ call, request uintptr, arg address) (uintptr, Errno) {

@@ -72,6 +72,7 @@ var programs = map[string]func(){
 	"volume":    useVolume,
 	"unsynced":  unsynced,
 	"unwilling": unwilling,
+	"watch":     watchFolder,
 	"fill":      fill,
 	"trees":     trees,
 	"filled":    filled,
