@@ -33,7 +33,7 @@ func Check(t pith.Topology) error {
 	}
 	for _, n := range t.Networks {
 		if members[n.Name] > 1 {
-			say("network %s is of driver user, which joins no machines to one another yet: write driver: bridge (it takes root)", n.Name)
+			say("network %s is of driver user, where each machine is alone: %d machines reach one another on one of driver bridge, which takes root", n.Name, members[n.Name])
 		}
 	}
 	return errors.Join(all...)

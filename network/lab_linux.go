@@ -85,7 +85,7 @@ func (l *Lab) makeNamespace() error {
 	}()
 	err := <-done
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
-		return pith.Errorf("networks of driver bridge take root; driver: user works without")
+		return pith.Errorf("networks between machines (driver bridge) take root; without it a service is alone in its network: write {driver: user}")
 	}
 	if err != nil {
 		return fmt.Errorf("make network namespace %s: %w", l.name, err)

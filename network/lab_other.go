@@ -15,7 +15,7 @@ type Lab struct{}
 
 // MakeLab refuses: other hosts have no network namespaces.
 func MakeLab(string, []pith.Network) (*Lab, error) {
-	return nil, pith.Errorf("networks of driver bridge take Linux; driver: user works without")
+	return nil, pith.Errorf("networks between machines (driver bridge) take Linux; without it a service is alone in its network: write {driver: user}")
 }
 
 // FindLab finds none.
