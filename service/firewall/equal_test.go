@@ -300,8 +300,12 @@ func (b *both) drain() (list []result) {
 	return list
 }
 
-// noise is what an IPv6 host says by itself.
-func noise(f []byte) bool { return f[0] == 0x33 || f[0] == 1 || f[0] == 0xff }
+// noise is what an IPv6 host says by itself, and redirects, which no setting of the
+// kernel's keeps it from sending now and then.
+func noise(f []byte) bool {
+	redirect := len(f) > 54 && f[12] == 0x86 && f[13] == 0xdd && f[20] == packet.ICMPv6 && f[54] == packet.Redirect6
+	return f[0] == 0x33 || f[0] == 1 || f[0] == 0xff || redirect
+}
 
 func (b *both) router(port int, frame []byte) (list []result) {
 	b.now += 1e7
