@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -117,6 +118,27 @@ func TestCSV(t *testing.T) {
 		columns := len(strings.Fields(strings.Split(want, " | ")[0]))
 		if got := strings.Join(rows[0][:columns], " ") + " | " + strings.Join(rows[1][:columns], " "); got != want {
 			t.Errorf("%s begins\n%s\nwant\n%s", file, got, want)
+		}
+	}
+}
+
+// TestColumnsAreDocumented: the documentation has a row of a table for each column; * in it
+// stands for anything.
+func TestColumnsAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../../docs/benchmarks/pith-bench.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var patterns []string
+	for line := range strings.Lines(string(text)) {
+		if row, ok := strings.CutPrefix(line, "| "); ok {
+			names, _, _ := strings.Cut(row, " |")
+			patterns = append(patterns, strings.Split(strings.ReplaceAll(names, `\*`, "*"), ", ")...)
+		}
+	}
+	for _, column := range slices.Concat(webColumns, dnsColumns, startColumns, floodColumns, forwardColumns, footprintColumns) {
+		if !slices.ContainsFunc(patterns, func(p string) bool { ok, err := path.Match(p, column); return ok && err == nil }) {
+			t.Errorf("no table has the column %s", column)
 		}
 	}
 }
