@@ -426,8 +426,12 @@ func (t *Tree) moved(from, to *place, flags uint) {
 	cookie := uint32(t.home.inode.Add(1))
 	t.Emit(Event{Node: from.node, Dir: from.dir, Name: from.name, Mask: syscall.IN_MOVED_FROM, Cookie: cookie})
 	t.Emit(Event{Node: from.node, Dir: to.dir, Name: to.name, Mask: syscall.IN_MOVED_TO, Cookie: cookie})
+	replaced := to.node != nil && flags&RenameExchange == 0
+	if replaced {
+		t.Emit(Event{Node: to.node, Mask: syscall.IN_ATTRIB})
+	}
 	t.Emit(Event{Node: from.node, Mask: syscall.IN_MOVE_SELF})
-	if to.node != nil && flags&RenameExchange == 0 && to.node.Links() == 0 && !to.node.held() {
+	if replaced && to.node.Links() == 0 && !to.node.held() {
 		t.Emit(Event{Node: to.node, Mask: syscall.IN_DELETE_SELF})
 	}
 }

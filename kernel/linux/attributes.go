@@ -132,7 +132,6 @@ func sysFtruncate(c call) (uintptr, Errno) {
 	}
 	errno = r.node.Truncate(int64(c.a2))
 	if errno == 0 {
-		r.wrote.Store(true)
 		r.emit(syscall.IN_MODIFY)
 	}
 	return 0, errno

@@ -199,7 +199,7 @@ func inotifyEvents(t testing.TB, fd uintptr) (got []string) {
 		syscall.IN_CREATE: "create", syscall.IN_MODIFY: "modify", syscall.IN_DELETE: "delete",
 		syscall.IN_MOVED_FROM: "from", syscall.IN_MOVED_TO: "to", syscall.IN_CLOSE_WRITE: "written",
 		syscall.IN_ATTRIB: "attrib", syscall.IN_IGNORED: "ignored", syscall.IN_DELETE_SELF: "gone",
-		syscall.IN_CREATE | syscall.IN_ISDIR: "create dir", syscall.IN_OPEN: "open",
+		syscall.IN_CREATE | syscall.IN_ISDIR: "create dir", syscall.IN_OPEN: "open", syscall.IN_CLOSE_NOWRITE: "closed",
 	}
 	for rest := p[:n]; len(rest) > 0; {
 		size := inHeader + int(load32(rest[12:]))
@@ -211,6 +211,11 @@ func inotifyEvents(t testing.TB, fd uintptr) (got []string) {
 
 func TestInotify(t *testing.T) {
 	do(syscall.SYS_MKDIR, pointer("/tmp/watched"), 0o755, 0)
+	t.Cleanup(func() {
+		do(syscall.SYS_UNLINK, pointer("/tmp/watched/c"), 0, 0)
+		do(syscall.SYS_RMDIR, pointer("/tmp/watched/d"), 0, 0)
+		do(syscall.SYS_RMDIR, pointer("/tmp/watched"), 0, 0)
+	})
 	fd, errno := do(syscall.SYS_INOTIFY_INIT1, syscall.O_NONBLOCK, 0, 0)
 	ok(t, fd, errno)
 	defer closeFD(t, fd)
@@ -244,4 +249,32 @@ func TestInotify(t *testing.T) {
 	}
 	_, errno = do(syscall.SYS_INOTIFY_RM_WATCH, fd, wd, 0)
 	want(t, errno, syscall.EINVAL)
+}
+
+// TestInotifyOfFile: a file that was open for writing is told of as such when it is
+// closed, written or not, and a watched file as changed when another one takes its
+// name.
+func TestInotifyOfFile(t *testing.T) {
+	fd, errno := do(syscall.SYS_INOTIFY_INIT1, syscall.O_NONBLOCK, 0, 0)
+	ok(t, fd, errno)
+	defer closeFD(t, fd)
+	writeFile(t, "/tmp/watched-file", "x")
+	writeFile(t, "/tmp/other-file", "y")
+	const mask = syscall.IN_CLOSE | syscall.IN_ATTRIB | syscall.IN_DELETE_SELF
+	wd, errno := do(syscall.SYS_INOTIFY_ADD_WATCH, fd, pointer("/tmp/watched-file"), mask)
+	ok(t, wd, errno)
+	for flags, want := range map[int]string{syscall.O_RDONLY: "closed", syscall.O_RDWR: "written"} {
+		f, errno := openFile(t, "/tmp/watched-file", flags, 0)
+		ok(t, f, errno)
+		closeFD(t, f)
+		if got := strings.Join(inotifyEvents(t, fd), ", "); got != want {
+			t.Errorf("opened with %#x and closed: %s", flags, got)
+		}
+	}
+	_, errno = do(syscall.SYS_RENAME, pointer("/tmp/other-file"), pointer("/tmp/watched-file"), 0)
+	want(t, errno, 0)
+	if got := strings.Join(inotifyEvents(t, fd), ", "); got != "attrib, gone, ignored" {
+		t.Errorf("replaced: %s", got)
+	}
+	do(syscall.SYS_UNLINK, pointer("/tmp/watched-file"), 0, 0)
 }

@@ -2,7 +2,6 @@ package linux
 
 import (
 	"sync"
-	"sync/atomic"
 	"syscall"
 
 	"pith/kernel/fs"
@@ -19,7 +18,6 @@ type regular struct {
 
 	mu     sync.Mutex // makes a read or write and its change of offset one step
 	offset int64
-	wrote  atomic.Bool
 }
 
 // newRegular opens a regular file's node.
@@ -72,7 +70,6 @@ func (r *regular) writeAt(p []byte, off int64) (int, Errno) {
 func (r *regular) put(p []byte, off int64) (n int, at int64, errno Errno) {
 	n, at, errno = r.node.WriteAt(p, off, r.flags.Load()&syscall.O_APPEND != 0)
 	if n > 0 {
-		r.wrote.Store(true)
 		r.emit(syscall.IN_MODIFY)
 		errno = r.settle()
 	}
@@ -144,7 +141,7 @@ func (r *regular) stat(st *syscall.Stat_t) Errno {
 func (r *regular) close() {
 	r.node.Release()
 	releaseShared(r.node)
-	if r.wrote.Load() {
+	if r.mayWrite() {
 		r.emit(syscall.IN_CLOSE_WRITE)
 	} else {
 		r.emit(syscall.IN_CLOSE_NOWRITE)
