@@ -45,11 +45,13 @@ race:
 boot:
 	$(GOTEST) -count=1 -timeout 50m ./test/...
 
-# Go's own tests in machines, all of them, on 1 and on 2 CPUs: two to three hours
-# under emulation. What is interrupted goes on, what failed is tried again; after a
+# Go's own tests in machines, all of them, on 1 and on 2 CPUs, and those of some
+# packages without -short: two to three hours under emulation. What is interrupted goes on, what failed is tried again; after a
 # good run, or after rm conformance.json, all of it is run anew.
+LONG ?= context io io/fs net net/http os os/signal path/filepath sync sync/atomic time
 conformance: pith
-	./pith test std --resume --results conformance.json --report docs/conformance.md
+	./pith test std --resume --results conformance.json
+	./pith test std --resume --results conformance.json --long --report docs/conformance.md $(LONG)
 	mv conformance.json test/conformance/results.json
 
 # All programs that others wrote, those that take minutes to build included.

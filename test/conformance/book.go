@@ -104,7 +104,7 @@ func (r *Runner) find(ctx context.Context, patterns []string) (packages []string
 // Book keeps results from one run to the next.
 type Book struct {
 	path    string
-	Results map[string]Result // by package and count of CPUs
+	Results map[string]Result // by Result.key
 }
 
 // OpenBook reads the results that a file has; "" is a book that isn't kept.
@@ -128,7 +128,7 @@ func OpenBook(path string) (*Book, error) {
 
 // Add notes a result, in place of an older one of the same package.
 func (b *Book) Add(r Result) error {
-	b.Results[key(r.Package, r.CPUs)] = r
+	b.Results[r.key()] = r
 	if b.path == "" {
 		return nil
 	}
@@ -147,11 +147,18 @@ func (b *Book) Add(r Result) error {
 // Done tells whether the book has a good result of a package, with or without
 // -short as it is wanted now.
 func (b *Book) Done(pkg string, cpus int, long bool) bool {
-	r, ok := b.Results[key(pkg, cpus)]
-	return ok && r.OK() && len(r.Wrong) == 0 && (r.Long == long || isProgram(pkg))
+	r, ok := b.Results[Result{Package: pkg, CPUs: cpus, Long: long && !isProgram(pkg)}.key()]
+	return ok && r.OK() && len(r.Wrong) == 0
 }
 
-func key(pkg string, cpus int) string { return fmt.Sprint(pkg, " ", cpus) }
+// key is what a result is kept by: one with -short and one without are two.
+func (result Result) key() string {
+	key := fmt.Sprint(result.Package, " ", result.CPUs)
+	if result.Long {
+		key += " long"
+	}
+	return key
+}
 
 // replaceFile writes a file so that an interruption leaves the old one or the new
 // one.

@@ -20,6 +20,8 @@ func TestBook(t *testing.T) {
 		{Package: "goroot/test/ken/a.go", CPUs: 2, Passed: 1},
 		{Package: "goroot/test/ken/b.go", CPUs: 2, Failed: []string{"ken/b.go"}},
 		{Package: "os", CPUs: 1, Passed: 4},
+		{Package: "sync", CPUs: 1, Passed: 1},
+		{Package: "sync", CPUs: 1, Passed: 2, Long: true},
 	} {
 		if err := book.Add(r); err != nil {
 			t.Fatal(err)
@@ -34,7 +36,7 @@ func TestBook(t *testing.T) {
 		long bool
 		want bool
 	}{
-		{"os", 1, false, true}, {"os", 2, false, false}, {"os", 1, true, false}, {"io", 1, true, true}, {"net", 1, false, false},
+		{"os", 1, false, true}, {"os", 2, false, false}, {"os", 1, true, false}, {"io", 1, true, true}, {"io", 1, false, false}, {"sync", 1, false, true}, {"sync", 1, true, true}, {"net", 1, false, false},
 		{"goroot/test/ken/a.go", 2, true, true}, {"goroot/test/ken/b.go", 2, false, false},
 	} {
 		if got := book.Done(c.pkg, c.cpus, c.long); got != c.want {
@@ -42,7 +44,7 @@ func TestBook(t *testing.T) {
 		}
 	}
 	rows := book.rows()
-	if len(rows) != 3 || rows[0].Package != "goroot/test/ken" || rows[0].Passed != 1 || len(rows[0].Failed) != 1 || rows[2].Passed != 4 {
+	if len(rows) != 5 || rows[0].Package != "goroot/test/ken" || rows[0].Passed != 1 || len(rows[0].Failed) != 1 || rows[2].Passed != 4 {
 		t.Errorf("%+v", rows)
 	}
 	if err := os.WriteFile(file, []byte("{"), 0o666); err != nil {
@@ -60,6 +62,7 @@ func TestLayPackages(t *testing.T) {
 		"a.go":      "package a\n\nconst N = 1\n",
 		"a2.go":     "package a\n",
 		"c_test.go": "package a\n",
+		"d.go":      "package d\n\nfunc bodiless()\n",
 		"b.go":      "package main\n\nimport (\n\t\"./a\"\n\tx \"./a\"\n\t\"os\"\n)\n\nvar _, _, _ = a.N, x.N, os.Args\n",
 	} {
 		if err := os.WriteFile(filepath.Join(from, name), []byte(text), 0o666); err != nil {
@@ -75,6 +78,11 @@ func TestLayPackages(t *testing.T) {
 	} {
 		if got, err := os.ReadFile(filepath.Join(to, name)); err != nil || string(got) != want {
 			t.Errorf("%s: %q %v", name, got, err)
+		}
+	}
+	for name, want := range map[string]bool{"d/empty.s": true, "a/empty.s": false, "empty.s": false} {
+		if _, err := os.Stat(filepath.Join(to, name)); (err == nil) != want {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

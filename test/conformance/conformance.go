@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -116,10 +117,14 @@ func (r *Runner) run(ctx context.Context, pkg, binary string, cpus int) Result {
 	listed := r.Exclusions.Tests(pkg)
 	start := time.Now()
 	var args []string
-	if len(listed) > 0 {
-		args = append(args, "-test.skip="+pattern(listed))
+	skipped := slices.Clone(listed)
+	for _, a := range agains[pkg] {
+		skipped = append(skipped, Exclusion{Test: a.test})
 	}
-	seen, problem := r.machine(ctx, pkg, binary, cpus, args)
+	if len(skipped) > 0 {
+		args = append(args, "-test.skip="+pattern(skipped))
+	}
+	seen, problem := r.machine(ctx, pkg, binary, cpus, environment[pkg], args)
 	result.count(seen)
 	if !seen.ended && len(result.Failed) == 0 {
 		result.Failed = []string{"(the machine)"}
@@ -127,8 +132,9 @@ func (r *Runner) run(ctx context.Context, pkg, binary string, cpus int) Result {
 	if !result.OK() {
 		fmt.Fprintf(r.Log, "==== %s on %d CPUs\n%s%s", pkg, cpus, seen.failures(), problem)
 	}
+	r.runAgain(ctx, pkg, binary, cpus, &result)
 	if own := withoutHangs(listed); len(own) > 0 && ctx.Err() == nil {
-		seen, _ := r.machine(ctx, pkg, binary, cpus, []string{"-test.run=" + pattern(own)})
+		seen, _ := r.machine(ctx, pkg, binary, cpus, environment[pkg], []string{"-test.run=" + pattern(own)})
 		for _, e := range own {
 			if seen.state[e.Test] == "PASS" {
 				result.Wrong = append(result.Wrong, e.Test)
@@ -168,9 +174,9 @@ var environment = map[string]string{
 	"crypto/internal/fips140test": "GODEBUG=fips140=on",
 }
 
-// machine runs a test binary in a machine of its own. The text says why none
-// could be started.
-func (r *Runner) machine(ctx context.Context, pkg, binary string, cpus int, args []string) (*events, string) {
+// machine runs a test binary in a machine of its own, with a variable in its
+// environment unless env is "". The text says why none could be started.
+func (r *Runner) machine(ctx context.Context, pkg, binary string, cpus int, env string, args []string) (*events, string) {
 	r.machines.Lock()
 	defer r.machines.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, r.Timeout+30*time.Second)
@@ -179,8 +185,8 @@ func (r *Runner) machine(ctx context.Context, pkg, binary string, cpus int, args
 	if m := memory[pkg]; m != "" {
 		own = append(own, "-m", m)
 	}
-	if e := environment[pkg]; e != "" {
-		own = append(own, "-e", e)
+	if env != "" {
+		own = append(own, "-e", env)
 	}
 	args = append(append(own, binary, "-test.paniconexit0", "-test.v=test2json", "-test.timeout="+r.Timeout.String()), args...)
 	if r.Short {

@@ -143,7 +143,7 @@ func (r *Runner) prepare(ctx context.Context, p program, img string) error {
 
 // check runs a program's image; it returns why it failed, or "".
 func (r *Runner) check(ctx context.Context, p program, img string, cpus int) string {
-	got, err := r.output(ctx, img, cpus, p.args)
+	got, err := r.output(ctx, img, cpus, r.needs(p), p.args)
 	if err != nil {
 		return fmt.Sprintf("%v\n%s", err, got)
 	}
@@ -158,9 +158,26 @@ func (r *Runner) check(ctx context.Context, p program, img string, cpus int) str
 	return ""
 }
 
-// output is what an image prints.
-func (r *Runner) output(ctx context.Context, img string, cpus int, args []string) ([]byte, error) {
-	words := append([]string{"run", "--rm", "-m", "1G", "-e", "PATH=/usr/bin:/bin", "--cpus", fmt.Sprint(cpus), img, "--"}, args...)
+// needs are flags of pith run for a program that reads the Go installation.
+func (r *Runner) needs(p program) (flags []string) {
+	if p.name != "winbatch.go" {
+		return nil
+	}
+	flags = append(flags, "-e", "GOROOT="+r.Tools.Root)
+	batch, err := filepath.Glob(filepath.Join(r.Tools.Root, "src", "*.bat"))
+	if err != nil {
+		return nil
+	}
+	for _, file := range batch {
+		flags = append(flags, "--file", file+":"+file)
+	}
+	return flags
+}
+
+// output is what an image prints; flags are pith run's besides.
+func (r *Runner) output(ctx context.Context, img string, cpus int, flags, args []string) ([]byte, error) {
+	words := []string{"run", "--rm", "-m", "1G", "-e", "PATH=/usr/bin:/bin", "--cpus", fmt.Sprint(cpus)}
+	words = slices.Concat(words, flags, []string{img, "--"}, args)
 	r.machines.Lock()
 	defer r.machines.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, r.Timeout)

@@ -28,14 +28,8 @@ func (b *Book) Report(ctx context.Context, r *Runner) (string, error) {
 	fmt.Fprintf(&s, head, r.Tools.Version)
 	s.WriteString("| CPUs | packages and folders | passed | skipped | excluded | failed | minutes |\n|---|---|---|---|---|---|---|\n")
 	for _, cpus := range counts(results) {
-		rows, all := 0, Result{}
-		for _, x := range results {
-			if x.CPUs == cpus {
-				rows++
-				all.add(x)
-			}
-		}
-		fmt.Fprintf(&s, "| %d | %d | %d | %d | %d | %d | %.0f |\n", cpus, rows, all.Passed, all.Skipped, all.Excluded, len(all.Failed), all.Seconds/60)
+		total(&s, results, cpus, false)
+		total(&s, results, cpus, true)
 	}
 	s.WriteString("\n## By package\n\n| package | CPUs | passed | skipped | excluded | failed | seconds |\n|---|---|---|---|---|---|---|\n")
 	for _, x := range results {
@@ -62,6 +56,25 @@ func (b *Book) Report(ctx context.Context, r *Runner) (string, error) {
 	return s.String(), nil
 }
 
+// total writes the sum of the results with or without -short on one count of CPUs,
+// if there are any.
+func total(s *strings.Builder, results []Result, cpus int, long bool) {
+	rows, all := 0, Result{}
+	for _, x := range results {
+		if x.CPUs == cpus && x.Long == long {
+			rows++
+			all.add(x)
+		}
+	}
+	name := fmt.Sprint(cpus)
+	if long {
+		name += ", long"
+	}
+	if rows > 0 {
+		fmt.Fprintf(s, "| %s | %d | %d | %d | %d | %d | %.0f |\n", name, rows, all.Passed, all.Skipped, all.Excluded, len(all.Failed), all.Seconds/60)
+	}
+}
+
 // add counts another result in.
 func (result *Result) add(x Result) {
 	result.Passed += x.Passed
@@ -80,17 +93,17 @@ func (b *Book) rows() (rows []Result) {
 			continue
 		}
 		x.Package = path.Dir(x.Package)
-		sum := folders[key(x.Package, x.CPUs)]
+		sum := folders[x.key()]
 		sum.Package, sum.CPUs = x.Package, x.CPUs
 		sum.add(x)
-		folders[key(x.Package, x.CPUs)] = sum
+		folders[x.key()] = sum
 	}
 	for _, sum := range folders {
 		slices.Sort(sum.Failed)
 		rows = append(rows, sum)
 	}
 	slices.SortFunc(rows, func(x, y Result) int {
-		return cmp.Or(strings.Compare(x.Package, y.Package), cmp.Compare(x.CPUs, y.CPUs))
+		return cmp.Or(strings.Compare(x.Package, y.Package), strings.Compare(x.key(), y.key()))
 	})
 	return rows
 }
@@ -114,7 +127,7 @@ func (b *Book) missing(ctx context.Context, r *Runner, s *strings.Builder) error
 	for _, cpus := range counts(b.rows()) {
 		var names []string
 		for _, pkg := range packages {
-			if _, ok := b.Results[key(pkg, cpus)]; !ok {
+			if _, ok := b.Results[Result{Package: pkg, CPUs: cpus}.key()]; !ok {
 				names = append(names, pkg)
 			}
 		}
@@ -140,7 +153,7 @@ func (b *Book) missingPrograms(programs []program, cpus int) (lines []string) {
 			folders = append(folders, folder)
 		}
 		all[folder]++
-		if _, ok := b.Results[key(name, cpus)]; !ok {
+		if _, ok := b.Results[Result{Package: name, CPUs: cpus}.key()]; !ok {
 			left[folder]++
 		}
 	}
