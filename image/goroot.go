@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -15,7 +16,7 @@ import (
 )
 
 // shadowRevision changes when this file makes another tree of the same inputs.
-const shadowRevision = "8"
+const shadowRevision = "9"
 
 // Import paths of the kernel, as packages of the standard library, and of a
 // package that is changed.
@@ -48,7 +49,10 @@ func (b *builder) shadow(ctx context.Context, t toolchain, s *sources) (string, 
 // fillShadow makes the tree in dir, an empty folder.
 func (b *builder) fillShadow(ctx context.Context, dir string, t toolchain, s *sources) error {
 	src, real := filepath.Join(dir, "src"), filepath.Join(t.root, "src")
-	if err := linkEntries(dir, t.root, "src"); err != nil {
+	if err := linkEntries(dir, t.root, "src", "pkg"); err != nil {
+		return err
+	}
+	if err := linkTools(dir, t.root); err != nil {
 		return err
 	}
 	if err := linkEntries(src, real, "syscall", "os", "internal", "vendor", "pith"); err != nil {
@@ -89,6 +93,38 @@ func addGlue(src string) error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(src, "os", "zz_pith.go"), []byte(osGlue), 0o644)
+}
+
+// onDemand are tools that the go command of GOROOT builds when it first needs them:
+// covdata for packages without tests, when coverage is wanted.
+var onDemand = []string{"covdata"}
+
+// linkTools makes dir's pkg. A tool that is to be built on demand is one for the host
+// and not for Pith, so the real GOROOT's go command builds and runs it.
+func linkTools(dir, real string) error {
+	host := filepath.Join("pkg", "tool", runtime.GOOS+"_"+runtime.GOARCH)
+	for _, step := range []struct{ folder, except string }{
+		{"pkg", "tool"}, {filepath.Join("pkg", "tool"), filepath.Base(host)}, {host, ""},
+	} {
+		if err := linkEntries(filepath.Join(dir, step.folder), filepath.Join(real, step.folder), step.except); err != nil {
+			return err
+		}
+	}
+	script := fmt.Sprintf(`#!/bin/sh
+unset GOFLAGS GOOS GOARCH GOEXPERIMENT
+export GOROOT=%[1]q
+exec %[1]q/bin/go tool "${0##*/}" "$@"
+`, real)
+	for _, tool := range onDemand {
+		file := filepath.Join(dir, host, tool)
+		if _, err := os.Lstat(file); err == nil {
+			continue
+		}
+		if err := os.WriteFile(file, []byte(script), 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // startGlue stands between package os and the kernel. What it exports says nothing of

@@ -107,6 +107,7 @@ func flagModule(t *testing.T) string {
 		"testdata/in.txt":     "from a file",
 		"testdata/empty.txt":  "",
 		"testdata/golden.txt": "old",
+		"none/none.go":        "package none\n\nfunc Untested() int { return 3 }\n",
 		"a.go":                "package flags\n\nfunc Covered() int { return 1 }\n\nfunc Not() int { return 2 }\n",
 		"a_test.go": `package flags
 
@@ -220,8 +221,11 @@ func TestGoTestJSON(t *testing.T) {
 		if strings.HasPrefix(event.Output, "coverage: 50.0% of statements\n") {
 			count["coverage"]++
 		}
+		if strings.Contains(event.Output, "example.com/flags/none\t\tcoverage: 0.0% of statements") {
+			count["coverage of what has no tests"]++
+		}
 	}
-	for event, want := range map[string]int{"pass TestGolden": 2, "skip TestGolden/a_part": 2, "run BenchmarkCovered": 1, "pass ": 1, "coverage": 1} {
+	for event, want := range map[string]int{"pass TestGolden": 2, "skip TestGolden/a_part": 2, "run BenchmarkCovered": 1, "pass ": 1, "coverage": 1, "coverage of what has no tests": 1} {
 		if got := count[event]; got < want {
 			t.Errorf("%q is there %d times, not %d", event, got, want)
 		}
