@@ -182,7 +182,7 @@ func (b *builder) linkTest(ctx context.Context, tools *Toolchain, info *buildinf
 			args = append(args, key+"="+value)
 		}
 	}
-	args = append(args, coverFlags(b.options.What, b.options.Args)...)
+	args = append(args, coverFlags(b.options.What, path, b.options.Args)...)
 	_, err := b.command(tools.Go, dir, append(tools.Env, "PWD="+dir)...).output(ctx, append(args, path)...)
 	return b.explain(err, path)
 }
@@ -194,8 +194,8 @@ var (
 
 // coverFlags are the flags of go test that ask for coverage as the binary has
 // it. What it covers stands in the main file that the go command has written
-// beside it; without that file it is the package itself.
-func coverFlags(binary string, args []string) []string {
+// beside it; without that file it is the package itself, path.
+func coverFlags(binary, path string, args []string) []string {
 	if !slices.ContainsFunc(args, func(a string) bool {
 		return strings.HasPrefix(a, "-test.coverprofile=") || strings.HasPrefix(a, "-test.gocoverdir=")
 	}) {
@@ -210,8 +210,9 @@ func coverFlags(binary string, args []string) []string {
 		flags = append(flags, "-covermode="+string(m[1]))
 	}
 	if m := coverPackages.FindSubmatch(text); m != nil {
-		if list := strings.ReplaceAll(strings.ReplaceAll(string(m[1]), `"`, ""), " ", ""); list != "" {
-			flags = append(flags, "-coverpkg="+strings.Trim(list, ","))
+		list := strings.Trim(strings.ReplaceAll(strings.ReplaceAll(string(m[1]), `"`, ""), " ", ""), ",")
+		if list != "" && list != path {
+			flags = append(flags, "-coverpkg="+list)
 		}
 	}
 	return flags

@@ -1,8 +1,10 @@
 package image
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"pith"
@@ -36,5 +38,31 @@ func TestIsLinkedForPith(t *testing.T) {
 	}
 	if isLinkedForPith(filepath.Join(dir, "main.go")) {
 		t.Error("a source file is linked for Pith")
+	}
+}
+
+// TestCoverFlags: a test that is built again covers what it covered, and what
+// -coverpkg named is named again.
+func TestCoverFlags(t *testing.T) {
+	const covers = "testdeps.CoverMode = \"set\"\n\ttestdeps.CoverSelectedPackages = []string"
+	profile := []string{"-test.coverprofile=c.out"}
+	for _, c := range []struct {
+		main string
+		args []string
+		want []string
+	}{
+		{covers + `{"example.com/a",}`, profile, []string{"-cover", "-covermode=set"}},
+		{covers + `{"example.com/a","example.com/b",}`, profile, []string{"-cover", "-covermode=set", "-coverpkg=example.com/a,example.com/b"}},
+		{covers + `{"example.com/b",}`, profile, []string{"-cover", "-covermode=set", "-coverpkg=example.com/b"}},
+		{"", []string{"-test.gocoverdir=/x"}, []string{"-cover"}},
+		{covers + `{"example.com/a",}`, []string{"-test.v"}, nil},
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "_testmain.go"), []byte(c.main), 0o666); err != nil {
+			t.Fatal(err)
+		}
+		if got := coverFlags(filepath.Join(dir, "a.test"), "example.com/a", c.args); !slices.Equal(got, c.want) {
+			t.Errorf("%s with %q: %q", c.main, c.args, got)
+		}
 	}
 }
