@@ -23,6 +23,8 @@ func TestForeignIsMissing(t *testing.T) {
 	}{
 		{&Eggos{}, "-eggos names no folder with loader.elf, server.elf"},
 		{&Eggos{Dir: dir}, "server.elf: no such file"},
+		{&Unikraft{}, "-unikraft names no folder with kernel"},
+		{&Unikraft{Dir: dir}, "kernel: no such file"},
 		{&Nanos{}, "-nanos names no folder"},
 		{&Nanos{Dir: dir}, "kernel.img: no such file"},
 	} {
@@ -53,5 +55,13 @@ func TestForeignLine(t *testing.T) {
 	}
 	if got := qemuWord("a,b"); got != "a,,b" {
 		t.Errorf("path %s", got)
+	}
+}
+
+func TestUnikraftWords(t *testing.T) {
+	u := &Unikraft{Args: []string{"-http", ":80"}}
+	got := u.words(lab.Place{Addr: netip.MustParsePrefix("10.0.0.7/24"), Gateway: netip.MustParseAddr("10.0.0.1")})
+	if got != "netdev.ip=10.0.0.7/24:10.0.0.1 -- /server -http :80" {
+		t.Errorf("%s", got)
 	}
 }

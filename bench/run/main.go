@@ -32,6 +32,7 @@ type options struct {
 	words, stack         string
 	workload             string
 	nanos, eggos         string // folders with what other unikernels are made of
+	unikraft             string // likewise
 	source               string // folder of the measured program
 	out                  string
 	quick                bool
@@ -77,6 +78,7 @@ func parse() *options {
 	flag.StringVar(&o.cpuModel, "cpu", "", "QEMU's -cpu for all machines (default: each its best)")
 	flag.StringVar(&o.nanos, "nanos", "", "folder with Nanos's kernel.img, boot.img and mkfs, for target nanos")
 	flag.StringVar(&o.eggos, "eggos", "", "folder with eggos's loader.elf and the program as server.elf, for target eggos (see docs/benchmarks/peers.md)")
+	flag.StringVar(&o.unikraft, "unikraft", "", "folder with Unikraft's ELF loader as kernel, for target unikraft (see docs/benchmarks/peers.md)")
 	flag.StringVar(&o.words, "append", "", "further words of the Linux guest's kernel command line")
 	flag.StringVar(&o.stack, "stack", "", "network stack of the image (default: the builder's)")
 	flag.StringVar(&o.program, "program", "", "the measured program for linux and native, built for linux/amd64 (default: bench/server, built now)")
@@ -277,10 +279,14 @@ func (o *options) choose() ([]bench.Target, error) {
 			targets = append(targets, &bench.Unikernel{Options: build})
 		case "nanos":
 			targets = append(targets, &bench.Nanos{Dir: o.nanos, Program: o.program, Accel: accel.Kind, CPU: o.cpuModel})
+		case "unikraft":
+			targets = append(targets, &bench.Unikraft{
+				Dir: o.unikraft, Source: o.source, Work: filepath.Dir(o.source), Accel: accel.Kind, CPU: o.cpuModel,
+			})
 		case "eggos":
 			targets = append(targets, &bench.Eggos{Dir: o.eggos, Accel: accel.Kind, CPU: o.cpuModel})
 		default:
-			return nil, fmt.Errorf("-targets: no target %q; there are linux, pith, native, nanos and eggos", name)
+			return nil, fmt.Errorf("-targets: no target %q; there are linux, pith, native, nanos, unikraft and eggos", name)
 		}
 	}
 	return targets, nil
