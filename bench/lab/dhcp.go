@@ -1,10 +1,12 @@
 package lab
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
@@ -18,20 +20,39 @@ const leaseTime = 24 * time.Hour
 // card gets the address of the place that its hardware address belongs to (RFC
 // 2131). Close ends that.
 func (l *Lab) DHCP() (io.Closer, error) {
-	s, err := server4.NewServer(bridge, &net.UDPAddr{Port: dhcpv4.ServerPort}, answerLease)
+	conn, err := server4.NewIPv4UDPConn(bridge, &net.UDPAddr{Port: dhcpv4.ServerPort})
 	if err != nil {
 		return nil, fmt.Errorf("lab: DHCP: %w", err)
 	}
-	go s.Serve() // until it is closed
-	return s, nil
+	go answerLeases(conn)
+	return conn, nil
 }
 
-// answerLease answers one message. A reply that can't be sent is lost; the
-// machine asks again.
-func answerLease(conn net.PacketConn, to net.Addr, m *dhcpv4.DHCPv4) {
-	if reply := lease(m); reply != nil {
-		conn.WriteTo(reply.ToBytes(), to)
+// answerLeases answers until conn is closed, or the bridge is gone. A reply that
+// can't be sent is lost; the machine asks again.
+func answerLeases(conn net.PacketConn) {
+	everybody := &net.UDPAddr{IP: net.IPv4bcast, Port: dhcpv4.ClientPort}
+	buf := make([]byte, 1500)
+	for {
+		n, _, err := conn.ReadFrom(buf)
+		if err != nil {
+			return
+		}
+		if m, err := parse(buf[:n]); err == nil {
+			if reply := lease(m); reply != nil {
+				conn.WriteTo(reply.ToBytes(), everybody)
+			}
+		}
 	}
+}
+
+// parse reads a message. eggos leaves out the option that ends it.
+func parse(data []byte) (*dhcpv4.DHCPv4, error) {
+	m, err := dhcpv4.FromBytes(data)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return dhcpv4.FromBytes(append(slices.Clone(data), dhcpv4.OptionEnd.Code()))
+	}
+	return m, err
 }
 
 // lease is the reply to a message, or nil if there is none.

@@ -1,6 +1,7 @@
 package lab
 
 import (
+	"bytes"
 	"net"
 	"testing"
 
@@ -54,5 +55,24 @@ func TestNoLease(t *testing.T) {
 		if reply := lease(m); reply != nil {
 			t.Errorf("%s gets %v", name, reply.YourIPAddr)
 		}
+	}
+}
+
+// TestLeaseWithoutEnd: a message whose options are not ended is understood.
+func TestLeaseWithoutEnd(t *testing.T) {
+	discover, err := dhcpv4.NewDiscovery(net.HardwareAddr{0x52, 0x54, 0, 0x12, 0x34, 7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	data := bytes.TrimRight(discover.ToBytes(), "\x00")
+	if len(data) == 0 || data[len(data)-1] != dhcpv4.OptionEnd.Code() {
+		t.Fatalf("the message doesn't end with the option for that: %x", data)
+	}
+	m, err := parse(data[:len(data)-1])
+	if err != nil || m.MessageType() != dhcpv4.MessageTypeDiscover {
+		t.Errorf("%v, error %v", m, err)
+	}
+	if _, err := parse(data[:100]); err == nil {
+		t.Error("no error for half a header")
 	}
 }
