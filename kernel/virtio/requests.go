@@ -10,8 +10,8 @@ type Request struct {
 }
 
 // Requests is a queue whose chains several goroutines post and wait for. Its lock is
-// held in all methods but Err; it guards what a driver keeps beside it, too. Finish and
-// Wait block until the device has done something; nothing here is for interrupts.
+// held in all methods but Err; it guards what a driver keeps beside it, too. Finish,
+// Wait and AwaitChange block; nothing here is for interrupts.
 type Requests struct {
 	sync.Mutex
 
@@ -88,6 +88,10 @@ func (r *Requests) Wait() {
 	r.take()
 	r.Changed()
 }
+
+// AwaitChange returns after a call of Changed, which somebody else must owe: it does not
+// watch the device.
+func (r *Requests) AwaitChange() { r.changed.Wait() }
 
 // Changed wakes who waits, since what the driver keeps has changed.
 func (r *Requests) Changed() { r.changed.Broadcast() }

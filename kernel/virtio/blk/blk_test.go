@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"pith/kernel/virtio"
 	"pith/kernel/virtio/mmio"
@@ -170,6 +171,31 @@ func TestManyAtOnce(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// TestSlotComesFree: whoever has no slot goes on when another gives one back, also if the
+// device has nothing left to do then.
+func TestSlotComesFree(t *testing.T) {
+	d, _ := newDisk(t, 1<<20, virtio.FeatureEventIdx, 0)
+	d.requests.Lock()
+	kept := d.free
+	d.free, d.unmade = nil, 0
+	d.requests.Unlock()
+	done := make(chan error, 1)
+	go func() { done <- d.Read(0, make([]byte, 512)) }()
+	time.Sleep(50 * time.Millisecond) // so that it waits, in all likelihood
+	d.requests.Lock()
+	d.free = kept
+	d.requests.Changed()
+	d.requests.Unlock()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("it waits for the device, which has nothing to do")
+	}
 }
 
 func TestRefused(t *testing.T) {

@@ -98,7 +98,7 @@ func cut(pieces [][]byte, n int) (first, rest [][]byte) {
 // returns nil if the device has been shut down. The caller holds the lock of d.requests.
 func (d *Device) post(kind uint32, off int64, pieces [][]byte, n int) *slot {
 	for d.requests.Err() == nil && !d.idle() {
-		d.requests.Wait()
+		d.requests.AwaitChange() // of those who have the slots
 	}
 	if d.requests.Err() != nil {
 		return nil
