@@ -10,8 +10,8 @@ type Request struct {
 }
 
 // Requests is a queue whose chains several goroutines post and wait for. Its lock is
-// held in all methods but Err; it guards what a driver keeps beside it, too. Finish,
-// Wait and AwaitChange block; nothing here is for interrupts.
+// held in all methods but Err; it guards what a driver keeps beside it, too. Finish
+// and AwaitChange block; nothing here is for interrupts.
 type Requests struct {
 	sync.Mutex
 
@@ -67,14 +67,14 @@ func (r *Requests) Publish() { r.queue.Publish() }
 // down before: then the device may still write to its buffers.
 func (r *Requests) Finish(q *Request) bool {
 	for !q.done && r.Err() == nil {
-		r.Wait()
+		r.wait()
 	}
 	return q.done
 }
 
-// Wait returns when something may have changed. One goroutine waits for the device,
+// wait returns when something may have changed. One goroutine waits for the device,
 // the others for that one.
-func (r *Requests) Wait() {
+func (r *Requests) wait() {
 	if r.take() {
 		return
 	}
