@@ -3,7 +3,6 @@ package bench
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"path/filepath"
 
@@ -40,8 +39,8 @@ func (t *Eggos) Shipped() []string {
 
 // Start boots it. It always has one CPU.
 func (t *Eggos) Start(ctx context.Context, l *lab.Lab, s Shape) (Instance, error) {
-	if s.CPUs != 1 {
-		return nil, fmt.Errorf("bench: eggos runs on one CPU only, not on %d", s.CPUs)
+	if err := oneCPU(t.Name(), s); err != nil {
+		return nil, err
 	}
 	leases, err := l.DHCP()
 	if err != nil {

@@ -29,6 +29,14 @@ func built(target, dir string, names ...string) error {
 	return nil
 }
 
+// oneCPU refuses shapes that a target which runs on one CPU only can't have.
+func oneCPU(target string, s Shape) error {
+	if s.CPUs != 1 {
+		return fmt.Errorf("bench: %s runs on one CPU only, not on %d", target, s.CPUs)
+	}
+	return nil
+}
+
 // startForeign starts QEMU at a place of the lab, with the arguments that line makes
 // for it. What line does is no part of the start.
 func startForeign(ctx context.Context, l *lab.Lab, s Shape, cpu string, line func(lab.Place) ([]string, error)) (*linuxInstance, error) {

@@ -65,8 +65,8 @@ func (t *Unikraft) Shipped() []string { return []string{t.kernel(), t.disk()} }
 
 // Start boots it. It always has one CPU.
 func (t *Unikraft) Start(ctx context.Context, l *lab.Lab, s Shape) (Instance, error) {
-	if s.CPUs != 1 {
-		return nil, fmt.Errorf("bench: unikraft runs on one CPU only, not on %d", s.CPUs)
+	if err := oneCPU(t.Name(), s); err != nil {
+		return nil, err
 	}
 	cpu := foreignCPU(t.CPU, t.Accel, unikraftCPU)
 	return startForeign(ctx, l, s, cpu, func(place lab.Place) ([]string, error) {
