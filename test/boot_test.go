@@ -358,3 +358,19 @@ func TestVectorState(t *testing.T) {
 		run(t, "--cpus", cpus, "-m", "256", guest, "--", "runtime").expect(t, 0, "sum 40000 cpus "+cpus)
 	}
 }
+
+// writeFolder makes a folder of files, by their paths in it.
+func writeFolder(t *testing.T, files map[string]string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	for name, text := range files {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}

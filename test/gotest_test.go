@@ -15,8 +15,7 @@ import (
 // goModule writes a module with a test that looks at what it is given.
 func goModule(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
-	for name, text := range map[string]string{
+	return writeFolder(t, map[string]string{
 		"go.mod":              "module example.com/tested\n\ngo 1.26\n",
 		"sub/testdata/in.txt": "from a file",
 		"sub/a.go":            "package sub\n\nfunc Covered() int { return 1 }\n",
@@ -42,16 +41,7 @@ func TestFails(t *testing.T) {
 	}
 }
 `,
-	} {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
+	})
 }
 
 // TestGoTest: go test runs in machines, called either way, with the package's
@@ -101,8 +91,7 @@ func TestFiles(t *testing.T) {
 // and panic on demand.
 func flagModule(t *testing.T) string {
 	t.Helper()
-	dir := t.TempDir()
-	for name, text := range map[string]string{
+	return writeFolder(t, map[string]string{
 		"go.mod":              "module example.com/flags\n\ngo 1.26\n",
 		"testdata/in.txt":     "from a file",
 		"testdata/empty.txt":  "",
@@ -146,16 +135,7 @@ func BenchmarkCovered(b *testing.B) {
 	}
 }
 `,
-	} {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
+	})
 }
 
 // goTest calls pith test in a folder.

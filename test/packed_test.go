@@ -12,27 +12,18 @@ import (
 // packedFolder makes a manifest of the guest and files for it.
 func packedFolder(t *testing.T, override string) (manifest string) {
 	t.Helper()
-	dir := t.TempDir()
 	guest, err := filepath.Abs("guest")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{
+	dir := writeFolder(t, map[string]string{
 		"Corefile":     "hello",
 		"site/a":       "text of a",
 		"site/sub/b":   "",
 		"site/large":   strings.Repeat("0123456789", 12_345),
 		"pith.yaml":    "name: guest\nbuild: " + guest + "\nmemory: 96M\ncpus: 2\nargs: [packed, from, manifest]\nenv: {PACKED: yes it is}\nfiles: ['Corefile:/etc/Corefile', './site:/srv']\n" + override,
 		"Corefile.new": "other",
-	} {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	})
 	if err := os.Symlink("a", filepath.Join(dir, "site/link")); err != nil {
 		t.Fatal(err)
 	}
