@@ -42,11 +42,7 @@ func TestForwardAsks(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stop()
-	stream, err := net.Dial("tcp", ports[0].Host.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer stream.Close()
+	stream := client(t, ports[0])
 	becomes(1)
 	end, err := l.Accept()
 	if err != nil {
@@ -60,11 +56,7 @@ func TestForwardAsks(t *testing.T) {
 		t.Errorf("the answer is %q, %v", text, err)
 	}
 
-	packets, err := net.Dial("udp", ports[1].Host.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer packets.Close()
+	packets := client(t, ports[1])
 	packet := make([]byte, 10)
 	for range 2 {
 		packets.Write([]byte("?"))
@@ -103,11 +95,7 @@ func TestForwardToTheNext(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stop()
-	c, err := net.Dial("udp", ports[0].Host.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	c := client(t, ports[0])
 	packet := make([]byte, 10)
 	for i, m := range machines {
 		now.Store(int64(i))

@@ -20,6 +20,31 @@ func atOnce(_ context.Context, begin func()) (int, error) {
 	return 0, nil
 }
 
+// gate holds until free is closed, and says on held that it does.
+func gate() (hold func(context.Context, func()) (int, error), held, free chan struct{}) {
+	held, free = make(chan struct{}, 8), make(chan struct{})
+	return func(ctx context.Context, begin func()) (int, error) {
+		held <- struct{}{}
+		select {
+		case <-free:
+			return atOnce(ctx, begin)
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}, held, free
+}
+
+// client connects to a published port, until the test ends.
+func client(t *testing.T, port pith.Port) net.Conn {
+	t.Helper()
+	c, err := net.Dial(port.Protocol, port.Host.String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
 // TestForward passes both protocols on, in both directions, and lets go of its ports.
 func TestForward(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -64,11 +89,7 @@ func TestForward(t *testing.T) {
 		t.Errorf("%d bytes came back of %d", len(got), len(text))
 	}
 	for range 2 { // two clients
-		c, err := net.Dial("udp", ports[1].Host.String())
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
+		c := client(t, ports[1])
 		c.SetDeadline(time.Now().Add(20 * time.Second))
 		reply := make([]byte, 100)
 		c.Write([]byte("ask"))
@@ -132,16 +153,7 @@ func TestForwardHolds(t *testing.T) {
 	}
 	defer l.Close()
 	port := uint16(l.Addr().(*net.TCPAddr).Port)
-	held, free := make(chan struct{}, 2), make(chan struct{})
-	hold := func(ctx context.Context, begin func()) (int, error) {
-		held <- struct{}{}
-		select {
-		case <-free:
-			return atOnce(ctx, begin)
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		}
-	}
+	hold, held, free := gate()
 	var dialed atomic.Int32
 	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
 		dialed.Add(1)
@@ -153,11 +165,7 @@ func TestForwardHolds(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stop()
-	c, err := net.Dial("tcp", ports[0].Host.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	c := client(t, ports[0])
 	<-held
 	if n := dialed.Load(); n != 0 {
 		t.Errorf("the instance was dialed %d times while it was held back", n)
@@ -182,27 +190,14 @@ func TestForwardHoldsDatagrams(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer there.Close()
-	held, free := make(chan struct{}, 8), make(chan struct{})
-	hold := func(ctx context.Context, begin func()) (int, error) {
-		held <- struct{}{}
-		select {
-		case <-free:
-			return atOnce(ctx, begin)
-		case <-ctx.Done():
-			return 0, ctx.Err()
-		}
-	}
+	hold, held, free := gate()
 	guest := uint16(there.LocalAddr().(*net.UDPAddr).Port)
 	ports, stop, err := Forward([]pith.Port{{Protocol: machine.UDP, Host: netip.AddrPortFrom(loopback, 0), Guest: guest}}, loopback, new(net.Dialer).DialContext, hold, new(atomic.Int64))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer stop()
-	c, err := net.Dial("udp", ports[0].Host.String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	c := client(t, ports[0])
 	for _, word := range []string{"one", "two"} {
 		if _, err := c.Write([]byte(word)); err != nil {
 			t.Fatal(err)
