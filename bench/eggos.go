@@ -3,14 +3,17 @@ package bench
 import (
 	"context"
 	"errors"
-	"io"
 	"path/filepath"
+	"time"
 
 	"pith/bench/lab"
 )
 
 // eggosCPU is the model that eggos itself runs on.
 const eggosCPU = "qemu64"
+
+// leasePatience is how long eggos may take to its address.
+const leasePatience = 20 * time.Second
 
 // Eggos is the measured program as a kernel of eggos, which is a library that a
 // program for Go 1.16 is linked with. Its network card is an e1000, its address
@@ -55,13 +58,26 @@ func (t *Eggos) Start(ctx context.Context, l *lab.Lab, s Shape) (Instance, error
 	if err != nil {
 		return nil, errors.Join(err, leases.Close())
 	}
+	t.lease(ctx, inst, leases)
 	return &eggosInstance{inst, leases}, nil
+}
+
+// lease waits until it has its address, for what arrives before its card is set up
+// makes it deaf for good. If none is given the first answer doesn't come either,
+// and who waits for that tells.
+func (t *Eggos) lease(ctx context.Context, inst *linuxInstance, leases *lab.Leases) {
+	select {
+	case <-leases.Granted():
+	case <-inst.Done():
+	case <-time.After(leasePatience):
+	case <-ctx.Done():
+	}
 }
 
 // eggosInstance has somebody who answers its DHCP.
 type eggosInstance struct {
 	*linuxInstance
-	leases io.Closer
+	leases *lab.Leases
 }
 
 // Stop ends both.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
@@ -16,33 +17,55 @@ import (
 // leaseTime is longer than any measurement.
 const leaseTime = 24 * time.Hour
 
+// Leases is somebody who answers DHCP on the lab's bridge.
+type Leases struct {
+	conn    net.PacketConn
+	granted chan struct{} // closed after the first lease
+}
+
 // DHCP answers machines that can't be told their address in another way: each
 // card gets the address of the place that its hardware address belongs to (RFC
 // 2131). Close ends that.
-func (l *Lab) DHCP() (io.Closer, error) {
+func (l *Lab) DHCP() (*Leases, error) {
 	conn, err := server4.NewIPv4UDPConn(bridge, &net.UDPAddr{Port: dhcpv4.ServerPort})
 	if err != nil {
 		return nil, fmt.Errorf("lab: DHCP: %w", err)
 	}
-	go answerLeases(conn)
-	return conn, nil
+	s := &Leases{conn, make(chan struct{})}
+	go s.answer()
+	return s, nil
 }
 
-// answerLeases answers until conn is closed, or the bridge is gone. A reply that
-// can't be sent is lost; the machine asks again.
-func answerLeases(conn net.PacketConn) {
+// Granted is closed when a machine was given its address.
+func (s *Leases) Granted() <-chan struct{} { return s.granted }
+
+// Close ends the answers.
+func (s *Leases) Close() error { return s.conn.Close() }
+
+// answer goes on until the connection is closed, or the bridge is gone. A reply
+// that can't be sent is lost; the machine asks again.
+func (s *Leases) answer() {
+	granted := sync.OnceFunc(func() { close(s.granted) })
 	everybody := &net.UDPAddr{IP: net.IPv4bcast, Port: dhcpv4.ClientPort}
 	buf := make([]byte, 1500)
 	for {
-		n, _, err := conn.ReadFrom(buf)
+		n, _, err := s.conn.ReadFrom(buf)
 		if err != nil {
 			return
 		}
 		if m, err := parse(buf[:n]); err == nil {
-			if reply := lease(m); reply != nil {
-				conn.WriteTo(reply.ToBytes(), everybody)
-			}
+			s.reply(lease(m), everybody, granted)
 		}
+	}
+}
+
+// reply sends m, which may be nil, and calls granted if it gives an address.
+func (s *Leases) reply(m *dhcpv4.DHCPv4, to net.Addr, granted func()) {
+	if m == nil {
+		return
+	}
+	if _, err := s.conn.WriteTo(m.ToBytes(), to); err == nil && m.MessageType() == dhcpv4.MessageTypeAck {
+		granted()
 	}
 }
 

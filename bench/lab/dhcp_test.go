@@ -3,6 +3,7 @@ package lab
 import (
 	"bytes"
 	"net"
+	"sync"
 	"testing"
 
 	"github.com/insomniacslk/dhcp/dhcpv4"
@@ -74,5 +75,37 @@ func TestLeaseWithoutEnd(t *testing.T) {
 	}
 	if _, err := parse(data[:100]); err == nil {
 		t.Error("no error for half a header")
+	}
+}
+
+// TestGranted: an offer is no lease yet, an acknowledgment is.
+func TestGranted(t *testing.T) {
+	server, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Leases{server, make(chan struct{})}
+	defer s.Close()
+	granted := sync.OnceFunc(func() { close(s.granted) })
+	discover, err := dhcpv4.NewDiscovery(net.HardwareAddr{0x52, 0x54, 0, 0x12, 0x34, 7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	offer := lease(discover)
+	s.reply(offer, server.LocalAddr(), granted)
+	select {
+	case <-s.Granted():
+		t.Fatal("an offer counts as a lease")
+	default:
+	}
+	request, err := dhcpv4.NewRequestFromOffer(offer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.reply(lease(request), server.LocalAddr(), granted)
+	select {
+	case <-s.Granted():
+	default:
+		t.Fatal("an acknowledgment doesn't count as a lease")
 	}
 }
