@@ -26,6 +26,7 @@ type packet struct {
 	tos     uint8
 	group   bool    // sent to several machines, by Ethernet or IP
 	checked bool    // the transport checksum is known to be right
+	cut     bool    // it had an IPv6 fragment header
 	segment segment // TCP's header
 }
 
@@ -38,6 +39,7 @@ func (q *queue) input(f *link.Buffer, o link.Offload) {
 	p.b, p.q, p.buf = &q.batch, q, f
 	p.checked = o.ChecksumValid || o.NeedsChecksum
 	p.frame = f.Off
+	p.cut = false
 	p.ethernet()
 	if p.buf != nil {
 		p.buf.Free()

@@ -28,8 +28,8 @@ const (
 	maxError4 = 576
 	maxError6 = 1280
 
-	// One ICMP error may be sent every errorInterval nanoseconds, and errorBurst
-	// of them at once.
+	// On average one ICMP error may be sent every errorInterval nanoseconds, and
+	// errorBurst of them at once.
 	errorInterval = 10e6
 	errorBurst    = 50
 )
@@ -164,7 +164,9 @@ func (p *packet) refuse(why refusal) {
 	r.send(p.b, p.replyQueue(&r), f, ipHeader{protocol: protocol, ttl: defaultTTL}, o)
 }
 
-// allowError keeps the rate of ICMP errors and challenge ACKs within bounds.
+// allowError keeps the rate of ICMP errors within bounds. What one takes of them is a
+// matter of chance: else who provokes errors for others, and then some for himself, can
+// count which of his packets found an open port (CVE-2020-25705).
 func (s *Stack) allowError(now int64) bool {
 	for {
 		old := s.errorQuota.Load()
@@ -172,7 +174,7 @@ func (s *Stack) allowError(now int64) bool {
 		if next > now {
 			return false
 		}
-		if s.errorQuota.CompareAndSwap(old, next+errorInterval) {
+		if s.errorQuota.CompareAndSwap(old, next+int64(s.random()%3)*errorInterval) {
 			return true
 		}
 	}

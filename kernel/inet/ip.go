@@ -107,7 +107,7 @@ func (r *route) sendFragments(b *batch, q *queue, f *link.Buffer, h ipHeader, o 
 	if !r.dst.is4() {
 		extra = fragmentLen
 	}
-	id := b.s.packetID.Add(1)
+	id := b.s.fragmentID(r)
 	most := (r.mtu - r.headerLen() - extra) &^ 7
 	for at := 0; at < length; at += most {
 		n := min(most, length-at)
@@ -129,6 +129,12 @@ func (r *route) sendFragments(b *batch, q *queue, f *link.Buffer, h ipHeader, o 
 		}
 	}
 	return 0
+}
+
+// fragmentID numbers a packet that is cut. Who gets some doesn't learn by their numbers
+// which ones others' will have (RFC 7739, section 5.3).
+func (s *Stack) fragmentID(r *route) uint32 {
+	return uint32(s.isn.tuple(&tuple{local: r.src, remote: r.dst}, 3)) + s.packetID.Add(1)
 }
 
 // copyChain appends n bytes of src, from offset at on, to the empty piece dst.

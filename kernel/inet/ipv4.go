@@ -59,7 +59,7 @@ func (p *packet) ipv4() {
 	p.network = p.buf.Off
 	p.tos, p.ttl = h[1], h[8]
 	p.src, p.dst = v4(get32(h[12:])), v4(get32(h[16:]))
-	if p.src.isMulticast() || p.src == broadcast || !p.accepts() {
+	if p.src.isMulticast() || p.fromBroadcast() || !p.accepts() {
 		return
 	}
 	protocol, fragment := h[9], get16(h[6:])
@@ -73,6 +73,12 @@ func (p *packet) ipv4() {
 		}
 	}
 	p.transport(protocol)
+}
+
+// fromBroadcast reports whether a packet claims to come from all of the link: an answer
+// would go to all of it (RFC 1122, section 3.2.1.3).
+func (p *packet) fromBroadcast() bool {
+	return p.src == broadcast || p.b.s.snapshot.Load().isBroadcast(p.nic(), p.src)
 }
 
 // fit cuts what Ethernet padded behind the IP packet of the given length, and reports

@@ -120,6 +120,7 @@ func (p *packet) fragment6() (next uint8, ok bool) {
 		p.malformed()
 		return 0, false
 	}
+	p.cut = true
 	h := p.buf.Bytes()
 	next = h[0]
 	word, id := get16(h[2:]), get32(h[4:])

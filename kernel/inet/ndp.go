@@ -24,8 +24,9 @@ const (
 
 // ndp handles a received message whose checksum is right.
 func (p *packet) ndp(kind uint8) {
-	// A hop limit of 255 proves that no router passed it on.
-	if p.ttl != ndpHopLimit || p.nic().loopback || !pull(p.buf, chainLen(p.buf)) {
+	// A hop limit of 255 proves that no router passed it on. In fragments it would get by
+	// switches that guard against forged ones (RFC 6980).
+	if p.ttl != ndpHopLimit || p.cut || p.nic().loopback || !pull(p.buf, chainLen(p.buf)) {
 		return
 	}
 	m := p.buf.Bytes()

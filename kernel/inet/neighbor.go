@@ -45,6 +45,7 @@ type neighbor struct {
 	mac       atomic.Uint64 // known | Ethernet address, or 0
 	confirmed atomic.Int64  // when it was last known to be there
 	suspect   atomic.Bool   // being asked, though mac is known
+	gone      atomic.Bool   // no longer in the table: answers don't reach it
 
 	mu      sync.Mutex
 	asking  bool
@@ -79,8 +80,8 @@ func (t *neighborTable) get(a address) *neighbor {
 	return e
 }
 
-// evict drops some unresolved entry, or else any. A route that still uses it
-// resolves the address for itself once its Ethernet address is too old. Called with mu held.
+// evict drops some unresolved entry, or else any. Routes that use it look for another
+// one (route.current). Called with mu held.
 func (t *neighborTable) evict() {
 	var victim address
 	for a, e := range t.entries {
@@ -89,6 +90,7 @@ func (t *neighborTable) evict() {
 			break
 		}
 	}
+	t.entries[victim].gone.Store(true)
 	delete(t.entries, victim)
 }
 

@@ -72,6 +72,9 @@ func (p *packet) reassemble(key fragmentKey, at int, more bool) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	for r.memory+footprint(buf) > r.limit && len(r.packets) > 0 {
+		r.dropOldest()
+	}
 	d := r.packets[key]
 	if d == nil {
 		d = r.open(key, p.b)
@@ -101,7 +104,7 @@ func (p *packet) reassemble(key fragmentKey, at int, more bool) {
 
 // open makes room for a new packet. Called with mu held.
 func (r *reassembler) open(key fragmentKey, b *batch) *incomplete {
-	for len(r.packets) >= maxIncomplete || r.memory > r.limit {
+	if len(r.packets) >= maxIncomplete {
 		r.dropOldest()
 	}
 	d := &incomplete{total: -1, expires: b.now + fragmentLifetime}

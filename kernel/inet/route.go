@@ -74,7 +74,9 @@ func (r *route) resolve(c *config, gateway address) {
 }
 
 // current reports whether r may still be used.
-func (r *route) current(s *Stack) bool { return r.nic != nil && r.gen == s.snapshot.Load().gen }
+func (r *route) current(s *Stack) bool {
+	return r.nic != nil && r.gen == s.snapshot.Load().gen && (r.neighbor == nil || !r.neighbor.gone.Load())
+}
 
 // lookup finds the interface and the next hop.
 func (c *config) lookup(dst, src address, oif int) (*nic, address, syscall.Errno) {

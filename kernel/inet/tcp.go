@@ -53,6 +53,9 @@ const (
 	// quickAcks is how many segments are acknowledged at once after a reader
 	// turned out not to answer at once.
 	quickAcks = 16
+	// maxChallenges is how often a connection challenges its peer in challengeSpan.
+	maxChallenges = 10
+	challengeSpan = 5e9
 )
 
 // tcpEndpoint is one TCP socket: fresh, listening or connected.
@@ -123,7 +126,9 @@ type tcpEndpoint struct {
 	keepProbes int
 	lastHeard  int64
 
-	quietUntil int64 // no answer to empty segments out of order before
+	quietUntil      int64 // no answer to empty segments out of order before
+	challengesUntil int64 // see challenge
+	challenges      int
 
 	// bufferHint is receiveBuffer, for the listener's handshakes.
 	bufferHint                atomic.Int32

@@ -26,6 +26,7 @@ func (s *Stack) cookieFor(t *tuple, irs, minute, size uint32) uint32 {
 func (l *listener) sendCookie(b *batch, e *embryo) {
 	s := l.ep.s
 	s.stats.Cookies.Add(1)
+	l.cookiesUntil = b.now + cookieAge*cookieMinute
 	size := uint32(0)
 	for int(size+1) < len(cookieMSS) && cookieMSS[size+1] <= e.mss {
 		size++
@@ -55,8 +56,11 @@ func (e *embryo) cookieBits() uint32 {
 }
 
 // checkCookie fills in e from a segment that acknowledges a cookie, and reports whether it
-// does. Called with mu held.
+// does. Where none was given out lately nothing does. Called with mu held.
 func (l *listener) checkCookie(p *packet, g *segment, e *embryo) bool {
+	if p.b.now >= l.cookiesUntil {
+		return false
+	}
 	s := p.b.s
 	iss, irs := g.ack-1, g.seq-1
 	now := uint32(p.b.now / cookieMinute)

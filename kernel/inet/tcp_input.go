@@ -95,10 +95,6 @@ func (c *tcpEndpoint) inputSynchronized(p *packet, g *segment) {
 	if g.flags&flagACK == 0 {
 		return
 	}
-	if g.stamped && c.stamps && !before(g.stamp, c.recent) && !before(c.lastAckSeq, g.seq) {
-		c.recent = g.stamp
-		c.recentTime = p.b.now
-	}
 	if !c.inputAck(p, g) {
 		return
 	}
@@ -152,9 +148,15 @@ func (c *tcpEndpoint) duplicate(b *batch, g *segment) {
 	c.sendAck(b)
 }
 
-// challenge asks a peer that seems to have lost the connection to prove it (RFC 5961).
+// challenge asks a peer that seems to have lost the connection to prove it (RFC 5961),
+// maxChallenges times in challengeSpan (section 7). Each connection counts its own: of a
+// count that all share, an outsider could read what he did to others (CVE-2016-5696).
 func (c *tcpEndpoint) challenge(b *batch) {
-	if c.s.allowError(b.now) {
+	if b.now >= c.challengesUntil {
+		c.challenges, c.challengesUntil = 0, b.now+challengeSpan
+	}
+	if c.challenges < maxChallenges {
+		c.challenges++
 		c.sendAck(b)
 	}
 }
@@ -194,6 +196,7 @@ func (c *tcpEndpoint) inputAck(p *packet, g *segment) bool {
 		}
 		c.establish(b)
 	}
+	c.noteStamp(g, b.now)
 	opened := c.updateWindow(g)
 	acked := int(int32(g.ack - c.sndUna))
 	added := 0
@@ -212,6 +215,16 @@ func (c *tcpEndpoint) inputAck(p *packet, g *segment) bool {
 		c.detectLoss(b)
 	}
 	return c.advanceState(b)
+}
+
+// noteStamp keeps the time stamp that later ones are compared with (RFC 7323, section
+// 4.3): only one of a segment whose acknowledgement can be, lest a forged one make the
+// connection deaf to its peer.
+func (c *tcpEndpoint) noteStamp(g *segment, now int64) {
+	if g.stamped && c.stamps && !before(g.stamp, c.recent) && !before(c.lastAckSeq, g.seq) {
+		c.recent = g.stamp
+		c.recentTime = now
+	}
 }
 
 // updateWindow takes in how much the peer takes (RFC 9293, section 3.10.7.4) and

@@ -26,6 +26,8 @@ type listener struct {
 	head    int
 	embryos map[tuple]*embryo
 	timer   timer
+
+	cookiesUntil int64 // when the last SYN cookie is no longer good
 }
 
 // embryo is a connection whose SYN has come and whose handshake isn't done.

@@ -33,10 +33,10 @@ func (t *tcpTable) init() {
 // flowHash spreads tuples over the buckets. The seed keeps outsiders from choosing
 // tuples that meet in one.
 func (s *Stack) flowHash(name *tuple) uint32 {
-	a := name.local.hi ^ name.local.lo ^ s.hashSeed.k0
-	b := name.remote.lo ^ uint64(name.lport)<<48 ^ uint64(name.rport)<<32 ^ s.hashSeed.k1
-	hi, lo := bits.Mul64(a^0x9e3779b97f4a7c15, b)
-	hi, lo = bits.Mul64(hi^lo^name.remote.hi, b^0xd1b54a32d192ed03)
+	hi, lo := bits.Mul64(name.local.hi^name.local.lo^s.hashSeed.k0, name.remote.hi^s.hashSeed.k1)
+	// What is multiplied holds no two things that an outsider chooses both.
+	ports := uint64(name.lport)<<16 | uint64(name.rport)
+	hi, lo = bits.Mul64(hi^lo^ports, name.remote.lo^s.hashSeed.k0^s.hashSeed.k1)
 	return uint32(hi ^ lo)
 }
 
