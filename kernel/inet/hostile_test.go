@@ -295,3 +295,47 @@ func TestNeighborInFragments(t *testing.T) {
 		t.Fatalf("%d answers to a question that is whole", len(list))
 	}
 }
+
+// TestWaitingFramesAreBounded: frames to many addresses that nobody has don't use up the
+// card's Buffers while they wait for an answer.
+func TestWaitingFramesAreBounded(t *testing.T) {
+	clock := newClock()
+	v := newDriven(t, clock, "10.9.0.2/16")
+	u := bound(t, v.s, netip.AddrPortFrom(addrB, 7))
+	to := netip.MustParseAddr("10.9.1.0")
+	for range 2 * maxNeighborFrames / maxWaiting {
+		for range maxWaiting {
+			u.ep.Send([]byte("x"), nil, netip.AddrPortFrom(to, 9), 0)
+		}
+		to = to.Next()
+	}
+	held := func() (n int) {
+		table := &v.q.nic.neighbors
+		table.mu.Lock()
+		defer table.mu.Unlock()
+		for _, e := range table.entries {
+			e.mu.Lock()
+			n += len(e.waiting)
+			e.mu.Unlock()
+		}
+		return n
+	}
+	if n := held(); n == 0 || n > maxNeighborFrames {
+		t.Errorf("%d frames wait", n)
+	}
+	eventually(t, "all are given up", func() bool {
+		v.d.drop()
+		clock.advance(solicitInterval)
+		v.s.timers.run()
+		return held() == 0
+	})
+	if n := v.q.nic.neighbors.waiting.Load(); n != 0 {
+		t.Errorf("%d frames are counted of none", n)
+	}
+	v.d.drop()
+	u.ep.Send([]byte("x"), nil, netip.AddrPortFrom(to, 9), 0)
+	v.d.next("question", isARP(arpRequest))
+	if held() != 1 {
+		t.Error("the next one doesn't wait")
+	}
+}

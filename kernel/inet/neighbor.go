@@ -20,13 +20,16 @@ const (
 	maxSolicits = 3
 	// maxWaiting is how many frames wait for one neighbour's address.
 	maxWaiting = 32
+	// maxNeighborFrames is how many wait on one interface in all: they are its card's Buffers.
+	maxNeighborFrames = 512
 	// maxNeighbors bounds one interface's table.
 	maxNeighbors = 1024
 )
 
 // neighborTable is one interface's ARP and NDP cache.
 type neighborTable struct {
-	nic *nic
+	nic     *nic
+	waiting atomic.Int32 // frames, of all entries
 
 	mu      sync.Mutex
 	entries map[address]*neighbor
@@ -132,13 +135,33 @@ func (e *neighbor) resolve(b *batch, w waiting) {
 		w.queue.transmit(b, w.frame, w.offload)
 		return
 	}
-	if len(e.waiting) == maxWaiting {
+	e.keep(w)
+	e.ask(b)
+}
+
+// keep lets a frame wait. Where too many do, the oldest of this neighbour's gives way, or
+// the new one. Called with mu held.
+func (e *neighbor) keep(w waiting) {
+	held := &e.nic.neighbors.waiting
+	switch {
+	case len(e.waiting) == maxWaiting:
 		e.waiting[0].frame.Free()
 		copy(e.waiting, e.waiting[1:])
-		e.waiting = e.waiting[:maxWaiting-1]
+		e.waiting[maxWaiting-1] = w
+	case held.Add(1) > maxNeighborFrames:
+		held.Add(-1)
+		w.frame.Free()
+	default:
+		e.waiting = append(e.waiting, w)
 	}
-	e.waiting = append(e.waiting, w)
-	e.ask(b)
+}
+
+// release gives the frames that waited. Called with mu held.
+func (e *neighbor) release() []waiting {
+	list := e.waiting
+	e.waiting = nil
+	e.nic.neighbors.waiting.Add(-int32(len(list)))
+	return list
 }
 
 // probe asks whether a neighbour is still there.
@@ -189,8 +212,7 @@ func (e *neighbor) expire(b *batch) {
 		e.mu.Unlock()
 		return
 	}
-	failed := e.waiting
-	e.waiting = nil
+	failed := e.release()
 	e.asking = false
 	e.mac.Store(0)
 	e.suspect.Store(false)
@@ -208,8 +230,7 @@ func (e *neighbor) resolved(b *batch, mac hardwareAddr) {
 	e.mac.Store(known | uint64(mac))
 	e.suspect.Store(false)
 	e.asking = false
-	list := e.waiting
-	e.waiting = nil
+	list := e.release()
 	e.mu.Unlock()
 	for _, w := range list {
 		mac.put(w.frame.Data[w.frame.Off:])
