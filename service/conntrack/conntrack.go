@@ -112,8 +112,9 @@ type Table struct {
 	count   atomic.Int64
 	swept   int
 
-	// Full counts connections that were refused because the table was full.
-	Full atomic.Uint64
+	// Full counts connections that were refused because the table was full, Evicted those
+	// that made place for another one.
+	Full, Evicted atomic.Uint64
 }
 
 // NewTable makes a table for at most n connections.
@@ -158,17 +159,18 @@ func (t *Table) find(k *Tuple, now int64) *node {
 func (t *Table) taken(k *Tuple, now int64) bool { return t.find(k, now) != nil }
 
 // Confirm puts a new connection into the table; now is in nanoseconds. It reports
-// false if the table is full, or another packet has taken the same tuple.
+// false if the table is full of others that stand, or another packet has taken the same
+// tuple.
 func (t *Table) Confirm(c *Conn, now int64) bool {
 	if c.confirmed.Load() {
 		return true
 	}
-	if t.count.Add(1) > t.most {
+	a, b := t.hash(&c.Orig), t.hash(&c.Reply)
+	if t.count.Add(1) > t.most && !t.evict(a) {
 		t.count.Add(-1)
 		t.Full.Add(1)
 		return false
 	}
-	a, b := t.hash(&c.Orig), t.hash(&c.Reply)
 	unlock := t.lock(a, b)
 	defer unlock()
 	if t.held(a, &c.Orig, now) || t.held(b, &c.Reply, now) {
@@ -183,6 +185,23 @@ func (t *Table) Confirm(c *Conn, now int64) bool {
 		t.buckets[at].Store(n)
 	}
 	return true
+}
+
+// evictRange is in how many buckets evict looks.
+const evictRange = 64
+
+// evict takes out a connection that doesn't stand, if there is one in or behind a bucket:
+// else first packets that nobody answers would keep all others out.
+func (t *Table) evict(at uint64) bool {
+	for i := range uint64(min(len(t.buckets), evictRange)) {
+		for n := t.buckets[(at+i)&t.mask].Load(); n != nil; n = n.next.Load() {
+			if !n.conn.stands() && t.remove(n.conn) {
+				t.Evicted.Add(1)
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // held is taken, with the bucket locked.
@@ -206,19 +225,20 @@ func (t *Table) lock(a, b uint64) (unlock func()) {
 	return func() { y.Unlock(); x.Unlock() }
 }
 
-// remove takes a connection out. Readers that are on one of its nodes go on
-// from there.
-func (t *Table) remove(c *Conn) {
+// remove takes a connection out, and reports false if somebody else has. Readers that are
+// on one of its nodes go on from there.
+func (t *Table) remove(c *Conn) bool {
 	a, b := t.hash(&c.Orig), t.hash(&c.Reply)
 	unlock := t.lock(a, b)
 	defer unlock()
 	if c.dead.Swap(true) {
-		return
+		return false
 	}
 	t.count.Add(-1)
 	for i, at := range []uint64{a, b} {
 		t.unlink(at, &c.nodes[i])
 	}
+	return true
 }
 
 func (t *Table) unlink(at uint64, n *node) {

@@ -62,20 +62,26 @@ func TestMasquerade(t *testing.T) {
 	}
 }
 
-// TestLimits: a full table refuses, and makes room when connections time out.
+// TestLimits: a table full of connections that stand refuses, and makes room when they
+// time out.
 func TestLimits(t *testing.T) {
 	table := NewTable(64)
 	confirmed := 0
 	for i := range 100 {
-		if v := table.Track(segment(inside, outside, uint16(2000+i), 80, packet.SYN), 1); table.Confirm(v.Conn, 1) {
-			confirmed++
+		port := uint16(2000 + i)
+		v := table.Track(segment(inside, outside, port, 80, packet.SYN), 1)
+		if !table.Confirm(v.Conn, 1) {
+			continue
 		}
+		confirmed++
+		table.Track(segment(outside, inside, 80, port, packet.SYN|packet.ACK), 1)
+		table.Track(segment(inside, outside, port, 80, packet.ACK), 1)
 	}
 	if confirmed != 64 || table.Len() != 64 || table.Full.Load() != 36 {
 		t.Errorf("%d connections, %d refused", confirmed, table.Full.Load())
 	}
 	for range 16 {
-		table.Sweep(tcpTimes[tcpSynSent] + 10)
+		table.Sweep(tcpTimes[tcpEstablished] + 10)
 	}
 	if table.Len() != 0 {
 		t.Errorf("%d connections are left", table.Len())
@@ -110,5 +116,46 @@ func TestConcurrent(t *testing.T) {
 	table.Each(func(*Conn) bool { n++; return true })
 	if n != table.Len() {
 		t.Errorf("%d connections are found, %d counted", n, table.Len())
+	}
+}
+
+// TestFloodLeavesConnections: what nobody answers, and handshakes that nobody ends, make
+// place for new connections; those that stand stay.
+func TestFloodLeavesConnections(t *testing.T) {
+	table := NewTable(64)
+	begin := func(port uint16, flags uint8) {
+		t.Helper()
+		if v := table.Track(segment(inside, outside, port, 80, flags), 1); !table.Confirm(v.Conn, 1) {
+			t.Fatalf("port %d is refused", port)
+		}
+	}
+	answer := func(port uint16) {
+		t.Helper()
+		if v := table.Track(segment(outside, inside, 80, port, packet.SYN|packet.ACK), 1); v.State != Established {
+			t.Fatalf("the answer to port %d is %d", port, v.State)
+		}
+	}
+	stands := func(port uint16) {
+		t.Helper()
+		if v := table.Track(segment(inside, outside, port, 80, packet.ACK), 1); v.State != Established {
+			t.Errorf("port %d is %d", port, v.State)
+		}
+	}
+	for port := range uint16(32) {
+		begin(1024+port, packet.SYN)
+		answer(1024 + port)
+		stands(1024 + port)
+	}
+	for i := range uint16(1000) {
+		begin(10000+i, packet.SYN)
+		begin(20000+i, packet.SYN)
+		answer(20000 + i)
+		begin(30000+i, packet.ACK) // as if it went on from before
+	}
+	if table.Len() > 64 || table.Evicted.Load() < 2900 || table.Full.Load() != 0 {
+		t.Errorf("%d connections, %d had to make place, %d were refused", table.Len(), table.Evicted.Load(), table.Full.Load())
+	}
+	for port := range uint16(32) {
+		stands(1024 + port)
 	}
 }

@@ -33,6 +33,23 @@ var tcpTimes = [...]int64{
 	tcpClosed: 10 * second, tcpSynSent2: 120 * second,
 }
 
+// unansweredTime is how long a connection of which only one side was heard counts as
+// established.
+const unansweredTime = 300 * second
+
+// stands tells whether both sides have agreed on the connection, and it is not over.
+func (c *Conn) stands() bool {
+	if !c.seen.Load() {
+		return false
+	}
+	if c.Orig.Protocol != packet.TCP {
+		return true
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.tcp >= tcpEstablished && c.tcp <= tcpLastAck
+}
+
 // kinds of segments, by their flags.
 const (
 	segSyn = iota
@@ -42,6 +59,14 @@ const (
 	segReset
 	segNone
 )
+
+// tcpTime is how long a connection of a state is kept without a word.
+func tcpTime(s tcpState, answered bool) int64 {
+	if s == tcpEstablished && !answered {
+		return unansweredTime
+	}
+	return tcpTimes[s]
+}
 
 func kindOf(flags uint8) int {
 	switch {
@@ -165,7 +190,7 @@ func (c *Conn) segment(p *packet.Packet, reply bool, now int64) tcpState {
 		c.tcp = next
 	}
 	if next != tcpRefused {
-		c.deadline.Store(now + tcpTimes[next])
+		c.deadline.Store(now + tcpTime(next, reply || c.seen.Load()))
 	}
 	return next
 }

@@ -92,7 +92,7 @@ func begin(p *packet.Packet, k Tuple, now int64) View {
 			return View{State: Invalid}
 		}
 		c.tcp, c.last, c.finished = next, lastSegment{kind: kindOf(p.Flags)}, next == tcpFinWait
-		time = tcpTimes[next]
+		time = tcpTime(next, false)
 	case packet.UDP:
 		time = udpTime
 	case packet.ICMP:

@@ -11,6 +11,7 @@ var (
 	routesDesc   = prometheus.NewDesc("router_route_info", "The route table: 1 for each route.", []string{"to", "via", "interface"}, nil)
 	conns        = prometheus.NewDesc("router_connections", "Connections that are tracked.", nil, nil)
 	connsFull    = prometheus.NewDesc("router_connections_refused_total", "Connections refused because the table was full.", nil, nil)
+	connsEvicted = prometheus.NewDesc("router_connections_evicted_total", "Unanswered or ended connections that made place for others in a full table.", nil, nil)
 	rulesDesc    = prometheus.NewDesc("router_rule_packets_total", "Packets that a counter statement has counted.", []string{"table", "chain", "position", "rule"}, nil)
 	ruleBytes    = prometheus.NewDesc("router_rule_bytes_total", "Bytes that a counter statement has counted.", []string{"table", "chain", "position", "rule"}, nil)
 	leasesDesc   = prometheus.NewDesc("router_dhcp_leases", "Addresses that DHCP has given.", []string{"interface"}, nil)
@@ -19,7 +20,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (r *Router) Describe(c chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{packetsDesc, bytesDesc, dropsDesc, routesDesc, conns, connsFull, rulesDesc, ruleBytes, leasesDesc, neighborDesc} {
+	for _, d := range []*prometheus.Desc{packetsDesc, bytesDesc, dropsDesc, routesDesc, conns, connsFull, connsEvicted, rulesDesc, ruleBytes, leasesDesc, neighborDesc} {
 		c <- d
 	}
 }
@@ -37,6 +38,7 @@ func (r *Router) Collect(c chan<- prometheus.Metric) {
 	}
 	gauge(conns, r.conns.Len())
 	counter(connsFull, r.conns.Full.Load())
+	counter(connsEvicted, r.conns.Evicted.Load())
 	gauge(neighborDesc, r.neighbors.count())
 	s := r.state.Load()
 	if s == nil {
