@@ -3,6 +3,7 @@ package dns
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -420,5 +421,21 @@ func TestConfigMistakes(t *testing.T) {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not told:\n%v", want, err)
 		}
+	}
+}
+
+// TestTCPQueryTooLong: a length that no query has ends the connection at once; room for it
+// is neither made nor kept until the client is silent for too long.
+func TestTCPQueryTooLong(t *testing.T) {
+	addr := start(t, quiet(t, func(c *Config) { c.IdleSeconds = 3600 }))
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.Write(binary.BigEndian.AppendUint16(nil, 0xffff))
+	conn.SetDeadline(time.Now().Add(60 * time.Second))
+	if n, err := conn.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%d bytes, %v", n, err)
 	}
 }

@@ -153,13 +153,20 @@ func (s *Server) connection(ctx context.Context, conn net.Conn, from netip.Addr)
 	}
 }
 
-// readTCP reads one message.
+// maxQuery is how many octets a query may have, over UDP too.
+const maxQuery = 4096
+
+// readTCP reads one message. Room for a longer one than a query is not made.
 func readTCP(r *bufio.Reader) ([]byte, error) {
 	var length [2]byte
 	if _, err := io.ReadFull(r, length[:]); err != nil {
 		return nil, err
 	}
-	packet := make([]byte, binary.BigEndian.Uint16(length[:]))
+	n := binary.BigEndian.Uint16(length[:])
+	if n > maxQuery {
+		return nil, errors.New("too long for a query")
+	}
+	packet := make([]byte, n)
 	_, err := io.ReadFull(r, packet)
 	return packet, err
 }

@@ -19,7 +19,7 @@ func (s *Server) serveUDP(ctx context.Context, conn *net.UDPConn, work *sync.Wai
 // readUDP answers packets one after the other.
 func (s *Server) readUDP(ctx context.Context, conn *net.UDPConn, work *sync.WaitGroup) {
 	w := newWorker()
-	packet := make([]byte, 4096)
+	packet := make([]byte, maxQuery)
 	for {
 		n, from, err := conn.ReadFromUDPAddrPort(packet)
 		if err != nil && ctx.Err() != nil {
