@@ -2,6 +2,7 @@ package router
 
 import (
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"sync"
@@ -12,6 +13,12 @@ import (
 	"pith/service/packet"
 )
 
+// Times in nanoseconds.
+const (
+	offerTime   = 60e9  // an address that was offered is held so long for a station to ask for it
+	declineTime = 600e9 // one that a station found to be another's isn't given out so long
+)
+
 // dhcpServer gives the stations of an interface their IPv4 addresses (RFC 2131). Leases
 // are kept in memory; a station that comes back gets its old address while
 // nobody else needed it.
@@ -20,9 +27,13 @@ type dhcpServer struct {
 	conf  DHCPConfig
 	own   netip.Prefix
 	fixed map[packet.MAC]netip.Addr
+	taken map[netip.Addr]bool // those of fixed, and the server's own
 
-	mu     sync.Mutex
-	leases map[packet.MAC]lease
+	mu       sync.Mutex
+	leases   map[packet.MAC]lease
+	holders  map[netip.Addr]packet.MAC // whose leases they are
+	declined map[netip.Addr]int64      // until when
+	full     int64                     // no address is free before
 }
 
 // lease is a station's address. until is in the router's nanoseconds.
@@ -32,7 +43,10 @@ type lease struct {
 }
 
 func newDHCP(f *Interface, c *DHCPConfig) (*dhcpServer, error) {
-	d := &dhcpServer{face: f, conf: *c, fixed: map[packet.MAC]netip.Addr{}, leases: map[packet.MAC]lease{}}
+	d := &dhcpServer{
+		face: f, conf: *c, fixed: map[packet.MAC]netip.Addr{}, taken: map[netip.Addr]bool{},
+		leases: map[packet.MAC]lease{}, holders: map[netip.Addr]packet.MAC{}, declined: map[netip.Addr]int64{},
+	}
 	if d.conf.Lease == 0 {
 		d.conf.Lease = Duration(time.Hour)
 	}
@@ -41,27 +55,28 @@ func newDHCP(f *Interface, c *DHCPConfig) (*dhcpServer, error) {
 			d.own = p
 		}
 	}
+	d.taken[d.own.Addr()] = true
 	for text, addr := range c.Fixed {
 		mac, err := net.ParseMAC(text)
 		if err != nil || len(mac) != 6 || !d.own.Contains(addr) {
 			return nil, fmt.Errorf("interface %s: dhcp: fixed %s: %s needs a hardware address and one of network %s", f.Name, text, addr, d.own.Masked())
 		}
 		d.fixed[packet.MAC(mac)] = addr
+		d.taken[addr] = true
 	}
 	return d, nil
 }
 
-// keep are the leases that a server with another configuration can go on with.
-func (d *dhcpServer) keep(next *dhcpServer) map[packet.MAC]lease {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	kept := map[packet.MAC]lease{}
-	for mac, l := range d.leases {
-		if next.inRange(l.addr) {
-			kept[mac] = l
+// inherit goes on with the leases of a server with another configuration, as far as that
+// allows them.
+func (d *dhcpServer) inherit(old *dhcpServer) {
+	old.mu.Lock()
+	defer old.mu.Unlock()
+	for mac, l := range old.leases {
+		if d.inRange(l.addr) {
+			d.leases[mac], d.holders[l.addr] = l, mac
 		}
 	}
-	return kept
 }
 
 func (d *dhcpServer) inRange(a netip.Addr) bool {
@@ -100,8 +115,11 @@ func (d *dhcpServer) answer(m *dhcpv4.DHCPv4, now int64) (*dhcpv4.DHCPv4, error)
 	case dhcpv4.MessageTypeDiscover:
 	case dhcpv4.MessageTypeRequest:
 		kind = dhcpv4.MessageTypeAck
-	case dhcpv4.MessageTypeRelease, dhcpv4.MessageTypeDecline:
+	case dhcpv4.MessageTypeRelease:
 		d.release(mac)
+		return nil, nil
+	case dhcpv4.MessageTypeDecline:
+		d.decline(mac, now)
 		return nil, nil
 	default:
 		return nil, nil
@@ -110,7 +128,7 @@ func (d *dhcpServer) answer(m *dhcpv4.DHCPv4, now int64) (*dhcpv4.DHCPv4, error)
 	if ci, _ := netip.AddrFromSlice(m.ClientIPAddr.To4()); ci.IsValid() && !ci.IsUnspecified() {
 		wanted = ci
 	}
-	addr := d.lease(mac, wanted, now)
+	addr := d.lease(mac, wanted, kind, now)
 	if kind == dhcpv4.MessageTypeAck && addr != wanted {
 		return dhcpv4.NewReplyFromRequest(m, dhcpv4.WithMessageType(dhcpv4.MessageTypeNak), dhcpv4.WithServerIP(server),
 			dhcpv4.WithOption(dhcpv4.OptServerIdentifier(server)))
@@ -140,54 +158,101 @@ func (d *dhcpServer) answer(m *dhcpv4.DHCPv4, now int64) (*dhcpv4.DHCPv4, error)
 	return dhcpv4.NewReplyFromRequest(m, options...)
 }
 
+// release ends a station's lease. The address stays its own while nobody else needs it.
 func (d *dhcpServer) release(mac packet.MAC) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if l, ok := d.leases[mac]; ok {
 		l.until = 0
-		d.leases[mac] = l
+		d.leases[mac], d.full = l, 0
 	}
 }
 
-// lease finds an address for a station: its fixed one, its last one, the one that it
-// wants, or any. Invalid: there is none.
-func (d *dhcpServer) lease(mac packet.MAC, wanted netip.Addr, now int64) netip.Addr {
+// decline takes a station's address out of use for a while: it found that another has it.
+func (d *dhcpServer) decline(mac packet.MAC, now int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if l, ok := d.leases[mac]; ok {
+		d.declined[l.addr] = now + declineTime
+		delete(d.leases, mac)
+		delete(d.holders, l.addr)
+	}
+}
+
+// lease finds an address for a station and holds it: for an offer briefly. One that asks
+// for an address (kind is an acknowledgement) gets that or none. Invalid: there is none.
+func (d *dhcpServer) lease(mac packet.MAC, wanted netip.Addr, kind dhcpv4.MessageType, now int64) netip.Addr {
 	if a, ok := d.fixed[mac]; ok {
 		return a
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	taken := map[netip.Addr]packet.MAC{d.own.Addr(): {}}
-	for m, l := range d.leases {
-		if m != mac && l.until > now {
-			taken[l.addr] = m
-		}
-	}
-	for m, a := range d.fixed {
-		taken[a] = m
-	}
-	free := func(a netip.Addr) bool {
-		_, is := taken[a]
-		return a.IsValid() && d.inRange(a) && !is
-	}
+	old := d.leases[mac]
 	addr := wanted
-	if old, ok := d.leases[mac]; ok && free(old.addr) && (old.until > now || !free(wanted)) {
+	switch {
+	case d.free(old.addr, mac, now) && (old.until > now || !d.free(wanted, mac, now)):
 		addr = old.addr
+	case !d.free(wanted, mac, now):
+		addr = d.any(mac, now)
 	}
-	if !free(addr) {
-		for addr = d.conf.First; !free(addr); addr = addr.Next() {
-			if !d.inRange(addr) {
-				return netip.Addr{}
-			}
+	until := now + int64(d.conf.Lease)
+	if kind == dhcpv4.MessageTypeOffer {
+		until = now + offerTime
+		if addr == old.addr {
+			until = max(until, old.until)
 		}
+	} else if addr != wanted {
+		return netip.Addr{}
 	}
-	for m, l := range d.leases {
-		if l.addr == addr && m != mac {
-			delete(d.leases, m)
+	if addr.IsValid() {
+		if holder, ok := d.holders[addr]; ok {
+			delete(d.leases, holder)
 		}
+		delete(d.holders, old.addr)
+		d.leases[mac], d.holders[addr] = lease{addr, until}, mac
 	}
-	d.leases[mac] = lease{addr, now + int64(d.conf.Lease)}
 	return addr
+}
+
+// free tells whether a station may have an address. mu is held.
+func (d *dhcpServer) free(a netip.Addr, mac packet.MAC, now int64) bool {
+	return a.IsValid() && d.inRange(a) && !d.taken[a] && d.until(a, mac) <= now
+}
+
+// until is how long an address is kept from a station. mu is held.
+func (d *dhcpServer) until(a netip.Addr, mac packet.MAC) int64 {
+	until := d.declined[a]
+	if holder, ok := d.holders[a]; ok && holder != mac {
+		until = max(until, d.leases[holder].until)
+	}
+	return until
+}
+
+// any finds an address: one that nobody had yet before those that others had. mu is held.
+func (d *dhcpServer) any(mac packet.MAC, now int64) (found netip.Addr) {
+	if now < d.full {
+		return netip.Addr{} // who asks again and again has us search once
+	}
+	d.full = math.MaxInt64
+	for a := d.conf.First; d.inRange(a); a = a.Next() {
+		if !d.free(a, mac, now) {
+			if !d.taken[a] {
+				d.full = min(d.full, d.until(a, mac))
+			}
+			continue
+		}
+		if _, had := d.holders[a]; !had {
+			d.full = 0
+			return a
+		}
+		if !found.IsValid() {
+			found = a
+		}
+	}
+	if found.IsValid() {
+		d.full = 0
+	}
+	return found
 }
 
 // sendDHCP sends an answer to where the client hears it (RFC 2131, section 4.1).

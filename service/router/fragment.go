@@ -2,6 +2,7 @@ package router
 
 import (
 	"encoding/binary"
+	"math"
 	"net/netip"
 	"slices"
 	"sync"
@@ -61,7 +62,7 @@ func (t *fragments) add(p *packet.Packet, now int64) *packet.Packet {
 	d := t.all[k]
 	if d == nil {
 		if len(t.all) >= maxDatagrams {
-			return nil
+			t.dropOldest()
 		}
 		d = &datagram{until: now + fragmentTime}
 		t.all[k] = d
@@ -75,6 +76,18 @@ func (t *fragments) add(p *packet.Packet, now int64) *packet.Packet {
 	}
 	delete(t.all, k)
 	return d.join()
+}
+
+// dropOldest makes room: a datagram that is to be whole is so soon. mu is held.
+func (t *fragments) dropOldest() {
+	var oldest fragmentKey
+	until := int64(math.MaxInt64)
+	for k, d := range t.all {
+		if d.until < until {
+			oldest, until = k, d.until
+		}
+	}
+	delete(t.all, oldest)
 }
 
 func (t *fragments) sweep(now int64) {

@@ -11,6 +11,7 @@ import (
 const (
 	maxNeighbors = 4096
 	maxWaiting   = 16   // packets that wait for one address
+	maxAllWait   = 2048 // and for all of them
 	askEvery     = 1e9  // nanoseconds
 	askTimes     = 3    // before giving up
 	freshFor     = 30e9 // then it is asked for again, while it is in use
@@ -58,14 +59,16 @@ func macValue(m packet.MAC) uint64 {
 
 // neighbors is the table of all links (RFC 826; RFC 4861, section 7).
 type neighbors struct {
-	r   *Router
+	r       *Router
+	waiting atomic.Int64 // packets, of all entries
+
 	mu  sync.RWMutex
 	all map[neighborKey]*neighbor
 }
 
 func (t *neighbors) init(r *Router) { t.r, t.all = r, map[neighborKey]*neighbor{} }
 
-// get is the entry of an address, made if need be; nil if there are too many.
+// get is the entry of an address, made if need be; nil if there are too many stations.
 func (t *neighbors) get(k neighborKey, f *Interface) *neighbor {
 	t.mu.RLock()
 	n := t.all[k]
@@ -78,12 +81,30 @@ func (t *neighbors) get(k neighborKey, f *Interface) *neighbor {
 	if n = t.all[k]; n != nil {
 		return n
 	}
-	if len(t.all) >= maxNeighbors {
+	if len(t.all) >= maxNeighbors && !t.evict() {
 		return nil
 	}
 	n = &neighbor{key: k, face: f}
 	t.all[k] = n
 	return n
+}
+
+// evict drops an address that nobody has answered for yet, if there is one: packets to
+// addresses that nobody has must not keep stations out (RFC 6583). mu is held.
+func (t *neighbors) evict() bool {
+	for k, n := range t.all {
+		if n.mac.Load()&known == 0 {
+			n.gone.Store(true)
+			delete(t.all, k)
+			n.mu.Lock()
+			for range t.release(n) {
+				t.r.drop(dropNeighbor)
+			}
+			n.mu.Unlock()
+			return true
+		}
+	}
+	return false
 }
 
 // wait keeps a packet until the address of its next station is known.
@@ -102,11 +123,7 @@ func (t *neighbors) wait(w *worker, n *neighbor, p *packet.Packet, out *Interfac
 		w.send(&kept, out, mac)
 		return
 	}
-	if len(n.waiting) >= maxWaiting {
-		n.waiting = append(n.waiting[:0], n.waiting[1:]...)
-		t.r.drop(dropNeighbor)
-	}
-	n.waiting = append(n.waiting, &kept)
+	t.keep(n, &kept)
 	ask := n.times == 0
 	if ask {
 		n.times, n.asked = 1, w.now
@@ -116,6 +133,29 @@ func (t *neighbors) wait(w *worker, n *neighbor, p *packet.Packet, out *Interfac
 	if ask {
 		w.ask(n, out)
 	}
+}
+
+// keep lets a packet wait. Where too many do, the oldest for this address gives way, or the
+// new one. n.mu is held.
+func (t *neighbors) keep(n *neighbor, p *packet.Packet) {
+	switch {
+	case len(n.waiting) >= maxWaiting:
+		n.waiting = append(append(n.waiting[:0], n.waiting[1:]...), p)
+		t.r.drop(dropNeighbor)
+	case n.gone.Load() || t.waiting.Load() >= maxAllWait:
+		t.r.drop(dropNeighbor)
+	default:
+		t.waiting.Add(1)
+		n.waiting = append(n.waiting, p)
+	}
+}
+
+// release gives the packets that waited. n.mu is held.
+func (t *neighbors) release(n *neighbor) []*packet.Packet {
+	list := n.waiting
+	n.waiting = nil
+	t.waiting.Add(-int64(len(list)))
+	return list
 }
 
 // ask sends a request for an address.
@@ -158,8 +198,8 @@ func (w *worker) learn(f *Interface, a netip.Addr, mac packet.MAC, make bool) {
 	n.mac.Store(macValue(mac))
 	n.confirmed.Store(w.now)
 	n.mu.Lock()
-	waiting := n.waiting
-	n.waiting, n.times = nil, 0
+	waiting := t.release(n)
+	n.times = 0
 	n.mu.Unlock()
 	for _, p := range waiting {
 		w.send(p, f, mac)
@@ -257,12 +297,13 @@ func (t *neighbors) due(n *neighbor, now int64) {
 // forget removes an entry; those who wait for it are told.
 func (t *neighbors) forget(n *neighbor) {
 	t.mu.Lock()
-	delete(t.all, n.key)
+	if t.all[n.key] == n {
+		delete(t.all, n.key)
+	}
 	t.mu.Unlock()
 	n.gone.Store(true)
 	n.mu.Lock()
-	waiting := n.waiting
-	n.waiting = nil
+	waiting := t.release(n)
 	n.mu.Unlock()
 	for _, p := range waiting {
 		t.r.drop(dropNeighbor)

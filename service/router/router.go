@@ -225,7 +225,7 @@ func (r *Router) keepCounters(s *state) {
 			f.TxBytes.Store(o.TxBytes.Load())
 			f.TxDropped.Store(o.TxDropped.Load())
 			if f.dhcp != nil && o.dhcp != nil {
-				f.dhcp.leases = o.dhcp.keep(f.dhcp)
+				f.dhcp.inherit(o.dhcp)
 			}
 		}
 	}
