@@ -1,6 +1,7 @@
 package inet
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -117,6 +118,17 @@ func (t *groupTable) publish() {
 		set[g] = true
 	}
 	t.joined.Store(&set)
+}
+
+// list returns the groups in order.
+func (t *groupTable) list() (list []socket.Group) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for g, users := range t.counts {
+		list = append(list, socket.Group{Addr: g.plain(), Users: users})
+	}
+	slices.SortFunc(list, func(x, y socket.Group) int { return x.Addr.Compare(y.Addr) })
+	return list
 }
 
 func (t *groupTable) has(g address) bool {

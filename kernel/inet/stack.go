@@ -284,6 +284,7 @@ func (s *Stack) Interfaces() []socket.Interface {
 				i.Addrs = append(i.Addrs, l.prefix.netip())
 			}
 		}
+		i.Groups = n.groups.list()
 		list = append(list, i)
 	}
 	return list

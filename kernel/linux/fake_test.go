@@ -206,7 +206,8 @@ func (s *fakeStack) Interfaces() []socket.Interface {
 		{Index: 1, Name: "lo", MTU: 65536, Loopback: true, Up: true, Addrs: []netip.Prefix{
 			netip.MustParsePrefix("127.0.0.1/8"), netip.MustParsePrefix("::1/128")}},
 		{Index: 2, Name: "eth0", MTU: 1500, Up: true, HardwareAddr: [6]byte{0x52, 0x54, 0, 1, 2, 3}, Addrs: []netip.Prefix{
-			netip.MustParsePrefix("10.0.2.15/24"), netip.MustParsePrefix("fe80::5054:ff:fe01:203/64")}},
+			netip.MustParsePrefix("10.0.2.15/24"), netip.MustParsePrefix("fe80::5054:ff:fe01:203/64")}, Groups: []socket.Group{
+			{Addr: netip.MustParseAddr("239.1.2.3"), Users: 2}, {Addr: netip.MustParseAddr("ff02::114"), Users: 1}}},
 	}
 }
 

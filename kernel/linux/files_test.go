@@ -361,11 +361,15 @@ func TestGeneratedFiles(t *testing.T) {
 		"/proc/sys/kernel/random/entropy_avail":                    "256\n",
 		"/proc/net/if_inet6":                                       "00000000000000000000000000000001 01 80 fe 80 lo\n",
 		"/proc/net/dev":                                            "eth0: 2 1 0 3 0 0 0 0 5 4 0 6 0 0 0 0\n",
-		"/proc/net/igmp":                                           "2\teth0       :     1      V3\n\t\t\t\t010000E0     1 0:00000000\t\t0\n",
-		"/proc/net/igmp6":                                          "2    eth0 ff0200000000000000000001ff010203     1 0000000C 0\n",
-		"/proc/sys/kernel/random/boot_id":                          "-4",
-		"/proc/thread-self/comm":                                   "program\n",
-		fmt.Sprintf("/proc/%d/comm", pid()):                        "program\n",
+		"/proc/net/igmp": "1\tlo        :     1      V3\n\t\t\t\t010000E0     1 0:00000000\t\t0\n" +
+			"2\teth0      :     2      V3\n\t\t\t\t030201EF     2 0:00000000\t\t0\n\t\t\t\t010000E0     1 0:00000000\t\t0\n",
+		"/proc/net/igmp6": "1    lo              ff020000000000000000000000000001     1 0000000C 0\n" +
+			"2    eth0            ff020000000000000000000000000114     1 00000004 0\n" +
+			"2    eth0            ff0200000000000000000001ff010203     1 00000004 0\n" +
+			"2    eth0            ff020000000000000000000000000001     1 0000000C 0\n",
+		"/proc/sys/kernel/random/boot_id":   "-4",
+		"/proc/thread-self/comm":            "program\n",
+		fmt.Sprintf("/proc/%d/comm", pid()): "program\n",
 	} {
 		if got := readAll(t, path); !strings.Contains(got, part) {
 			t.Errorf("%s holds %q, not %q", path, got, part)

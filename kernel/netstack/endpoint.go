@@ -30,6 +30,7 @@ type endpoint struct {
 
 	optionsMu                   sync.Mutex // guards what follows
 	receiveTimeout, sendTimeout [16]byte   // struct timeval: kept for who reads it back
+	groups                      []membership
 }
 
 var _ socket.Endpoint = (*endpoint)(nil)
@@ -188,6 +189,7 @@ func (e *endpoint) Close() {
 	}
 	e.notify.Store(nil)
 	e.queue.EventUnregister(&e.entry)
+	e.leftAll()
 	if e.stream() && tcp.EndpointState(e.ep.State()) == tcp.StateSynRecv {
 		// gVisor can't reset a connection that it is still opening.
 		e.ep.SocketOptions().SetLinger(tcpip.LingerOption{})

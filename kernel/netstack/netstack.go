@@ -51,6 +51,7 @@ type Stack struct {
 
 	mu         sync.Mutex
 	interfaces []*networkInterface // by index from 2
+	groups     map[membership]int  // by how many endpoints
 	closed     bool
 }
 
@@ -75,7 +76,7 @@ type networkInterface struct {
 // o.Memory it assumes that there is plenty. It fails only if gVisor refuses
 // our configuration, which a test would have found.
 func New(o link.Options) (*Stack, error) {
-	s := &Stack{ndp: newDiscovery(), hostname: o.Hostname}
+	s := &Stack{ndp: newDiscovery(), hostname: o.Hostname, groups: map[membership]int{}}
 	s.stack = stack.New(stack.Options{
 		NetworkProtocols: []stack.NetworkProtocolFactory{
 			ipv4.NewProtocol,
@@ -267,6 +268,7 @@ func (s *Stack) Interfaces() []socket.Interface {
 			MTU:      int(nic.MTU),
 			Loopback: nic.Flags.Loopback,
 			Up:       nic.Flags.Up,
+			Groups:   s.joinedOn(id),
 		}
 		copy(i.HardwareAddr[:], nic.LinkAddress)
 		for _, a := range nic.ProtocolAddresses {

@@ -196,7 +196,11 @@ func (e *endpoint) join(o tcpip.MembershipOption, code syscall.Errno) syscall.Er
 		return code
 	}
 	a := tcpip.AddMembershipOption(o)
-	return errno(e.ep.SetSockOpt(&a))
+	if err := e.ep.SetSockOpt(&a); err != nil {
+		return errno(err)
+	}
+	e.joined(o)
+	return 0
 }
 
 func (e *endpoint) leave(o tcpip.MembershipOption, code syscall.Errno) syscall.Errno {
@@ -204,5 +208,9 @@ func (e *endpoint) leave(o tcpip.MembershipOption, code syscall.Errno) syscall.E
 		return code
 	}
 	r := tcpip.RemoveMembershipOption(o)
-	return errno(e.ep.SetSockOpt(&r))
+	if err := e.ep.SetSockOpt(&r); err != nil {
+		return errno(err)
+	}
+	e.left(o)
+	return 0
 }

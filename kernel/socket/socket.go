@@ -85,6 +85,13 @@ type Interface struct {
 	Loopback     bool
 	Up           bool
 	Addrs        []netip.Prefix
+	Groups       []Group // that sockets joined, in order; not those that every host is in
+}
+
+// Group is a multicast group that an interface takes packets of.
+type Group struct {
+	Addr  netip.Addr
+	Users int // sockets that joined it
 }
 
 // Route is one entry of the route table. The zero Gateway means on link.

@@ -27,6 +27,7 @@ var udpTests = []test{
 	{"DualStack", suite.udpDualStack},
 	{"Broadcast", suite.udpBroadcast},
 	{"PacketInfo", suite.udpPacketInfo},
+	{"Groups", suite.udpGroups},
 	{"Shutdown", suite.udpShutdown},
 	{"Readiness", suite.udpReadiness},
 	{"Overflow", suite.udpOverflow},
