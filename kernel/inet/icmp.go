@@ -83,6 +83,8 @@ func (p *packet) icmp6() {
 		p.b.s.deliverPing(p)
 	case icmp6Unreachable, icmp6TooBig, icmp6TimeExceeded, icmp6Parameter:
 		p.icmpError6(h[0], h[1], get32(h[4:]))
+	case mldQuery:
+		p.mldQuery()
 	case ndpRouterAdvertisement, ndpNeighborSolicit, ndpNeighborAdvertise:
 		p.ndp(h[0])
 	}

@@ -178,6 +178,7 @@ func (p *packet) transport(protocol uint8) {
 			p.icmp6()
 		}
 	case protoIGMP:
+		p.igmp()
 	default:
 		if !s.raw.any() {
 			p.refuse(unreachableProtocol)

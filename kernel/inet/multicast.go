@@ -4,9 +4,7 @@ import (
 	"syscall"
 )
 
-// Multicast membership of UDP sockets, announced with IGMPv2 (RFC 2236) and MLDv1
-// (RFC 2710) reports, once a join: enough for switches that watch; general queries
-// of routers are not answered.
+// Multicast membership of UDP sockets. What the link hears of it is reporter.go's.
 
 // membership is one group that a socket has joined on one interface.
 type membership struct {
@@ -160,6 +158,7 @@ func (s *Stack) join(b *batch, m membership) {
 	n := s.snapshot.Load().nics[m.nic-1]
 	if n.groups.join(m.group) && !n.loopback {
 		n.report(b, m.group, true)
+		n.reporter.asked(b, m.group, secondReport)
 	}
 }
 
@@ -169,46 +168,4 @@ func (s *Stack) leave(b *batch, m membership) {
 	if n.groups.leave(m.group) && !n.loopback {
 		n.report(b, m.group, false)
 	}
-}
-
-// report tells the link that this machine listens to a group, or no longer does.
-func (n *nic) report(b *batch, group address, joined bool) {
-	dst := group
-	if !joined {
-		dst = allRouter
-		if group.is4() {
-			dst = v4(0xe0000002)
-		}
-	}
-	r, errno := n.s.route(dst, address{}, n.index)
-	if errno != 0 {
-		return
-	}
-	f := n.dev.Alloc()
-	if f == nil {
-		return
-	}
-	if group.is4() {
-		f.Len = 8
-		h := f.Bytes()
-		clear(h)
-		h[0] = 0x16
-		if !joined {
-			h[0] = 0x17
-		}
-		put32(h[4:], uint32(group.lo))
-		put16(h[2:], partial(0).bytes(h).checksum())
-		r.send(b, n.queues[0], f, ipHeader{protocol: protoIGMP, ttl: 1}, noOffload)
-		return
-	}
-	f.Len = 24
-	h := f.Bytes()
-	clear(h)
-	h[0] = 131
-	if !joined {
-		h[0] = 132
-	}
-	group.put(h[8:])
-	o := r.sumICMP(f)
-	r.send(b, n.queues[0], f, ipHeader{protocol: protoICMPv6, ttl: 1}, o)
 }

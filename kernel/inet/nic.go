@@ -24,6 +24,7 @@ type nic struct {
 
 	neighbors neighborTable
 	groups    groupTable
+	reporter  reporter
 	dhcp      *dhcpClient // nil without
 	slaac     *slaac      // nil on the loopback
 }
@@ -35,6 +36,7 @@ func newNIC(s *Stack, name string, dev link.Device) *nic {
 	n.mtu.Store(int32(dev.MTU()))
 	n.mtu6.Store(int32(dev.MTU()))
 	n.neighbors.init(n)
+	n.reporter.nic = n
 	for i := range dev.Queues() {
 		n.queues = append(n.queues, newQueue(n, i))
 	}
