@@ -49,7 +49,7 @@ what failed.`,
 	}
 	c.Flags().StringVar(&f.cpus, "cpus", "1,2", "counts of CPUs, separated by commas")
 	c.Flags().BoolVar(&f.long, "long", false, "without -short")
-	c.Flags().DurationVar(&f.timeout, "timeout", 10*time.Minute, "of one package or program on one count of CPUs")
+	c.Flags().DurationVar(&f.timeout, "timeout", 0, "of one package or program on one count of CPUs (10m, or 60m with --long)")
 	c.Flags().StringVar(&f.results, "results", "", "keep the results in this file, beside what it has of other packages")
 	c.Flags().BoolVar(&f.resume, "resume", false, "leave out what has a good result in the file of --results")
 	c.Flags().StringVar(&f.report, "report", "", "write the counts of all results to this file, as Markdown")
@@ -64,6 +64,12 @@ func (a *app) runStd(ctx context.Context, patterns []string, f stdFlags) error {
 	}
 	if f.resume && f.results == "" {
 		return pith.Errorf("--resume goes on with the results of an earlier run: give their file with --results")
+	}
+	if f.timeout == 0 {
+		f.timeout = 10 * time.Minute
+		if f.long {
+			f.timeout = time.Hour // only the emulator's speed is at stake
+		}
 	}
 	ctx, stop := interruptible(ctx)
 	defer stop()

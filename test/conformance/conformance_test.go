@@ -32,6 +32,20 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// TestExclude: a listed test counts by how it ends.
+func TestExclude(t *testing.T) {
+	e := newEvents()
+	for test, state := range map[string]string{"TestA": "PASS", "TestB": "SKIP", "TestC": "FAIL", "TestD": "PASS"} {
+		e.begin(test)
+		e.end(test, state)
+	}
+	var r Result
+	r.exclude([]Exclusion{{Test: "TestA"}, {Test: "TestB"}, {Test: "TestC"}, {Test: "TestNotThere"}, {Test: "TestD", Kind: "internet"}}, e)
+	if r.Passed != 1 || r.Skipped != 1 || r.Excluded != 2 || !slices.Equal(r.Wrong, []string{"TestA"}) {
+		t.Errorf("%+v", r)
+	}
+}
+
 func TestExclusions(t *testing.T) {
 	x, err := parseExclusions("# a comment\n\na/b TestX forks starts itself\na/b TestY/sub kernel! hangs\ncmd/... * forks all of it\n")
 	if err != nil {

@@ -50,7 +50,7 @@ func (b *Book) Report(ctx context.Context, r *Runner) (string, error) {
 		return "", err
 	}
 	s.WriteString("\n## Excluded, and why\n")
-	for _, kind := range []string{"kernel", "forks", "cgo", "root", "host", "time", "native"} {
+	for _, kind := range []string{"kernel", "forks", "cgo", "root", "internet", "time", "native"} {
 		r.Exclusions.describe(&s, kind)
 	}
 	return s.String(), nil
