@@ -453,6 +453,8 @@ func (g *generator) natTable() string {
 			"ip daddr 10.0.1.1 tcp dport 443 dnat to 10.0.2.12",
 			"ip daddr 10.0.1.1 dnat to tcp dport map { 80 : 10.0.2.10, 22 : 10.0.2.11 }",
 			"dnat to tcp dport map @servers",
+			"iifname \"in0\" udp dport 53 redirect to :5300",
+			"tcp dport { 22, 80 } redirect to :2222",
 			"ip daddr 10.0.2.13 dnat to 10.0.2.10") + "\n")
 	}
 	b.WriteString("\t}\n\tchain post {\n\t\ttype nat hook postrouting priority srcnat; policy accept;\n")

@@ -253,7 +253,11 @@ func (w *worker) originate(p *packet.Packet, view *conntrack.View) {
 	default:
 		w.track(p)
 	}
-	if !w.quiet(rules.Filter(nft.Output, nft.PriorityConntrack, nft.Last, &w.ctx)) {
+	if !w.quiet(rules.Filter(nft.Output, nft.PriorityConntrack, nft.PriorityDstNAT, &w.ctx)) {
+		return
+	}
+	w.view.TranslateDst(p) // of answers to whom unique gave another port
+	if !w.quiet(rules.Filter(nft.Output, nft.PriorityDstNAT, nft.Last, &w.ctx)) {
 		return
 	}
 	w.postrouting(p, way)

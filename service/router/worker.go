@@ -316,6 +316,8 @@ func (w *worker) input4us(p *packet.Packet, in *Interface) {
 	if !w.pass(w.state.rules.Filter(nft.Input, nft.First, nft.Last, &w.ctx), p, in) {
 		return
 	}
+	w.unique()
+	w.view.TranslateSrc(p)
 	if !w.confirm() {
 		return
 	}
