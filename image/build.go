@@ -112,8 +112,12 @@ func (b *builder) build(ctx context.Context) (*Image, error) {
 		return nil, err
 	}
 	defer unlock()
+	n, err := b.findNamesake(ctx, tools, kernel, t.dir)
+	if err != nil {
+		return nil, err
+	}
 	go_ := b.shadowCommand(tools, goroot, t)
-	p, err := b.list(ctx, go_, t, work)
+	p, err := b.list(ctx, go_, t, n, work)
 	if err != nil {
 		return nil, err
 	}

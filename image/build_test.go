@@ -188,6 +188,25 @@ func main() { println("hi") }
 	}
 }
 
+// checkout is a module as Pith's own: of a program it is the image's kernel that counts.
+var checkout = map[string]string{
+	"go.mod":              "module pith\n\ngo 1.26\n",
+	"source.go":           "package pith\n\nimport \"embed\"\n\n//go:embed kernel\nvar Source embed.FS\n",
+	"kernel/boot/boot.go": "package boot\n\nfunc init() { panic(\"theirs\") }\n",
+	"abi/abi.go":          "package abi\n\nfunc init() { panic(\"theirs\") }\n",
+	"cmd/main.go": "package main\n\nimport (\"fmt\"; \"pith\"; _ \"pith/abi\"; _ \"pith/kernel/boot\")\n\n" +
+		"func main() { embedded, err := pith.Source.ReadDir(\".\"); fmt.Println(len(embedded), err) }\n",
+}
+
+// inWorkspace puts a module into the folder pith of a workspace.
+func inWorkspace(module map[string]string) map[string]string {
+	files := map[string]string{"go.work": "go 1.26\n\nuse ./pith\n"}
+	for name, text := range module {
+		files["pith/"+name] = text
+	}
+	return files
+}
+
 func TestKindsOfPrograms(t *testing.T) {
 	tests := []struct {
 		name  string
@@ -247,6 +266,13 @@ func TestKindsOfPrograms(t *testing.T) {
 			"kernel/x.go":  "package kernel\n\nfunc init() { panic(\"theirs\") }\n",
 			"abi/other.go": "package abi\n",
 		}, Options{}, "theirs\n"},
+		{"package below kernel", map[string]string{
+			"go.mod":        "module \"pith\" // theirs\n\ngo 1.26\n",
+			"main.go":       "package main\n\nimport (\"fmt\"; \"pith/kernel/x\")\n\nfunc main() { fmt.Println(x.Name) }\n",
+			"kernel/x/x.go": "package x\n\nconst Name = \"theirs\"\n",
+		}, Options{}, "theirs\n"},
+		{"Pith itself", checkout, Options{What: "./cmd"}, "0 <nil>\n"},
+		{"Pith in a workspace", inWorkspace(checkout), Options{What: "./pith/cmd"}, "0 <nil>\n"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -288,6 +314,7 @@ func TestMistakes(t *testing.T) {
 		{"cgo in part", map[string]string{"go.mod": gomod, "main.go": user, "sqlite/x.go": onlyCgo, "sqlite/y.go": "package sqlite\n\nfunc Close() {}\n"}, Options{}, []string{"undefined: sqlite.Open", "example.com/prog/sqlite: built without cgo"}},
 		{"cgo in main", map[string]string{"go.mod": gomod, "main.go": "package main\n\nimport \"C\"\n\nfunc main() {}\n"}, Options{}, []string{"example.com/prog needs cgo"}},
 		{"cgo in a file", map[string]string{"go.mod": gomod, "main.go": "package main\n\nimport \"C\"\n\nfunc main() {}\n"}, Options{What: "main.go"}, []string{"main.go needs cgo"}},
+		{"package of the kernel's", map[string]string{"go.mod": "module pith\n\ngo 1.26\n", "main.go": "package main\n\nimport _ \"pith/abi\"\n\nfunc main() {}\n", "abi/x.go": "package abi\n"}, Options{}, []string{"package pith/abi is there twice", "another name"}},
 		{"malformed module", nil, Options{What: "@v1"}, []string{"no module@version"}},
 		{"unknown module", nil, Options{What: "example.com/nowhere@v1.0.0"}, []string{"there is no module example.com/nowhere@v1.0.0"}},
 		{"bad ldflags", map[string]string{"go.mod": gomod, "main.go": main}, Options{LDFlags: "-nonsense"}, []string{"nonsense"}},

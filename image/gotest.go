@@ -20,6 +20,7 @@ import (
 type Toolchain struct {
 	Go      string   // the go command
 	Env     []string // its environment
+	Flags   []string // of go test, before the user's
 	LDFlags string   // what -ldflags has to begin with
 	Root    string   // GOROOT as the user has it
 	Shadow  string   // GOROOT of Env
@@ -54,14 +55,31 @@ func (b *builder) prepare(ctx context.Context) (*Toolchain, *sources, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	flags, err := b.testFlags(ctx, tools, kernel)
+	if err != nil {
+		return nil, nil, err
+	}
 	return &Toolchain{
 		Go:      tools.goPath(),
 		Env:     b.shadowCommand(tools, goroot, target{dir: b.dir}).env,
+		Flags:   flags,
 		LDFlags: b.linkerFlags(tools),
 		Root:    tools.root,
 		Shadow:  goroot,
 		Version: tools.version,
 	}, kernel, nil
+}
+
+// testFlags hide from the go command what can't be beside the kernel.
+func (b *builder) testFlags(ctx context.Context, tools toolchain, s *sources) ([]string, error) {
+	n, err := b.findNamesake(ctx, tools, s, b.dir)
+	if err != nil {
+		return nil, err
+	}
+	if len(n.hidden) > 0 && !n.own {
+		return nil, notApart(n.hidden[0])
+	}
+	return n.files.write(n.work)
 }
 
 // IsTest tells whether a file is a Go test binary for linux/amd64, whichever
@@ -71,8 +89,8 @@ func IsTest(file string) bool {
 		return false
 	}
 	info, err := buildinfo.ReadFile(file)
-	if err != nil || !strings.HasSuffix(info.Path, ".test") {
-		return false
+	if err != nil || !strings.HasSuffix(info.Path, ".test") && !strings.HasSuffix(file, ".test") {
+		return false // the test of a package main has the program's path, and only its file is called so
 	}
 	return setting(info, "GOOS") == "linux" && setting(info, "GOARCH") == "amd64"
 }
@@ -176,7 +194,8 @@ func (b *builder) linkTest(ctx context.Context, tools *Toolchain, info *buildinf
 	if rel, err := filepath.Rel(filepath.Join(tools.Root, "src"), dir); err == nil && filepath.IsLocal(rel) {
 		dir = filepath.Join(tools.Shadow, "src", rel)
 	}
-	args := []string{"test", "-c", "-vet=off", "-o", output, "-ldflags=" + strings.TrimSpace(tools.LDFlags+" "+setting(info, "-ldflags"))}
+	args := append([]string{"test"}, tools.Flags...)
+	args = append(args, "-c", "-vet=off", "-o", output, "-ldflags="+strings.TrimSpace(tools.LDFlags+" "+setting(info, "-ldflags")))
 	for _, key := range []string{"-tags", "-gcflags", "-asmflags", "-trimpath"} {
 		if value := setting(info, key); value != "" {
 			args = append(args, key+"="+value)

@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"pith"
@@ -64,5 +65,24 @@ func TestCoverFlags(t *testing.T) {
 		if got := coverFlags(filepath.Join(dir, "a.test"), "example.com/a", c.args); !slices.Equal(got, c.want) {
 			t.Errorf("%s with %q: %q", c.main, c.args, got)
 		}
+	}
+}
+
+// TestPrepareNamesake: tests of Pith's own checkout are linked with an image's kernel,
+// and another module that has packages of its paths is refused at once.
+func TestPrepareNamesake(t *testing.T) {
+	dir := tree(t, checkout)
+	tools, err := Prepare(t.Context(), Options{Dir: dir, Stack: pith.StackInet, Env: testEnv(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), tools.Go, append(append([]string{"list"}, tools.Flags...), "./...")...)
+	cmd.Dir, cmd.Env = dir, append(tools.Env, "PWD="+dir)
+	if out, err := cmd.CombinedOutput(); err != nil || string(out) != "pith\npith/cmd\n" {
+		t.Errorf("the go command sees %s: %v", out, err)
+	}
+	dir = tree(t, map[string]string{"go.mod": "module pith\n\ngo 1.26\n", "kernel/linux/x.go": "package linux\n"})
+	if _, err := Prepare(t.Context(), Options{Dir: dir, Stack: pith.StackInet, Env: testEnv(t)}); pith.ExitCode(err) != 2 || !strings.Contains(err.Error(), "package pith/kernel/linux is there twice") {
+		t.Errorf("another module with a package of the kernel's: %v", err)
 	}
 }

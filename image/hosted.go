@@ -48,7 +48,7 @@ func (b *builder) buildHosted(ctx context.Context) (*Image, error) {
 	}
 	defer unlock()
 	go_ := b.shadowCommand(tools, tools.root, t)
-	p, err := b.list(ctx, go_, t, work)
+	p, err := b.list(ctx, go_, t, namesake{}, work)
 	if err != nil {
 		return nil, err
 	}

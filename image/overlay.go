@@ -6,9 +6,12 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 
 	"pith"
+	"pith/cache"
 )
 
 // overlay adds files to the user's folders for the go command alone (its flag
@@ -82,36 +85,93 @@ func freeName(dir string) string {
 	return name
 }
 
-// isAmbiguous tells whether the user's module has a package of the kernel's
-// name: it is Pith itself, whose programs run in images too.
-func isAmbiguous(err error) bool {
-	var f *failure
-	return errors.As(err, &f) && strings.Contains(f.stderr, "ambiguous import: found package pith/")
+// namesake is a main module of the user's that is called pith, as what the kernel's
+// packages begin with. The zero one is none.
+type namesake struct {
+	dir    string
+	own    bool     // it is Pith's own checkout
+	hidden []string // import paths of its packages that the kernel has, too
+	files  overlay  // takes them away
+	work   string   // a folder for files of the overlay
 }
 
-// hideKernel takes the folders of the kernel out of a user's module that is
-// called pith: a go.mod file makes each a module of its own, which nothing
-// requires.
-func hideKernel(ctx context.Context, go_ command, work string) (overlay, error) {
-	out, err := go_.output(ctx, "list", "-m", "-f", "{{if .Main}}{{.Path}}\t{{.Dir}}{{end}}")
+// findNamesake looks for such a module where dir is built, and takes out of it what
+// images have in the standard library under the same path.
+func (b *builder) findNamesake(ctx context.Context, tools toolchain, s *sources, dir string) (n namesake, err error) {
+	if n.dir, err = b.moduleCalledPith(ctx, tools, dir); err != nil || n.dir == "" {
+		return n, err
+	}
+	n.own = isFile(filepath.Join(n.dir, "source.go")) && isDir(filepath.Join(n.dir, "kernel", "boot"))
+	n.files = overlay{}
+	for _, folder := range s.folders() {
+		files, err := filepath.Glob(filepath.Join(n.dir, filepath.FromSlash(folder), "*.go"))
+		if err != nil {
+			return n, err
+		}
+		for _, file := range files {
+			n.files[file] = ""
+		}
+		if len(files) > 0 {
+			n.hidden = append(n.hidden, "pith/"+folder)
+		}
+	}
+	if len(n.hidden) == 0 {
+		return n, nil
+	}
+	n.work = b.cache.Path(cache.Builds, digest("namesake", n.dir))
+	if n.own {
+		n.files[filepath.Join(n.dir, "source.go")] = filepath.Join(n.work, "source.go")
+	}
+	return n, b.kept(n.work, func() error {
+		return makeDir(n.work, func(tmp string) error {
+			return errors.Join(
+				writeFile(filepath.Join(tmp, cache.SourceFile), []byte(n.dir), 0o644),
+				writeFile(filepath.Join(tmp, "source.go"), []byte(emptySource), 0o644))
+		})
+	})
+}
+
+// emptySource stands for Pith's own source.go, which embeds the files that are hidden.
+const emptySource = "package pith\n\nimport \"embed\"\n\nvar Source embed.FS\n"
+
+// moduleCalledPith is the folder of the main module of this name; "" if there is none.
+func (b *builder) moduleCalledPith(ctx context.Context, tools toolchain, dir string) (string, error) {
+	if tools.work == "" {
+		text, err := os.ReadFile(tools.mod)
+		if err != nil || !calledPith.Match(text) {
+			return "", nil // without a go.mod there is no module
+		}
+		return filepath.Dir(tools.mod), nil
+	}
+	out, err := b.command(tools.goPath(), dir).output(ctx, "list", "-m", "-f", "{{.Path}}\t{{.Dir}}")
 	if err != nil {
-		return nil, err
+		return "", b.explain(err, dir)
 	}
-	file := filepath.Join(work, "hidden.mod")
-	if err := writeChanged(file, []byte("module hidden\n")); err != nil {
-		return nil, err
-	}
-	o := overlay{}
 	for line := range strings.Lines(string(out)) {
-		path, dir, _ := strings.Cut(strings.TrimSpace(line), "\t")
-		if path != "pith" {
-			continue
-		}
-		for _, folder := range []string{"abi", "ext4", "kernel"} {
-			o[filepath.Join(dir, folder, "go.mod")] = file
+		if path, dir, _ := strings.Cut(strings.TrimSpace(line), "\t"); path == "pith" {
+			return dir, nil
 		}
 	}
-	return o, nil
+	return "", nil
+}
+
+var calledPith = regexp.MustCompile(`(?m)^module[ \t]+"?pith"?[ \t\r]*(//.*)?$`)
+
+// check fails where a program imports a package of its own that is hidden.
+func (n namesake) check(packages []listed) error {
+	for _, l := range packages {
+		for _, path := range l.Imports {
+			if !n.own && !l.Standard && slices.Contains(n.hidden, path) {
+				return notApart(path)
+			}
+		}
+	}
+	return nil
+}
+
+// notApart says why a program can't have a package.
+func notApart(importPath string) error {
+	return pith.Errorf("package %s is there twice, because each image has one of Pith's own with this path: give yours, or the module in go.mod, another name", importPath)
 }
 
 // writeChanged writes a file only if it holds something else: the go command

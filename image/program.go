@@ -37,50 +37,41 @@ type listed struct {
 	DepOnly    bool
 	GoFiles    []string
 	CgoFiles   []string
+	Imports    []string
 	Module     *struct {
 		Path, Version string
 		Main          bool
 	}
 }
 
-const listFields = "-json=ImportPath,Name,Dir,Standard,DepOnly,GoFiles,CgoFiles,Module"
+const listFields = "-json=ImportPath,Name,Dir,Standard,DepOnly,GoFiles,CgoFiles,Imports,Module"
 
 // list asks the go command what the target is and what it imports.
-func (b *builder) list(ctx context.Context, go_ command, t target, work string) (*program, error) {
-	hidden := overlay{}
-	packages, err := b.listTarget(ctx, go_, t, nil)
-	if isAmbiguous(err) {
-		packages, hidden, err = b.listWithoutKernel(ctx, go_, t, work)
+func (b *builder) list(ctx context.Context, go_ command, t target, n namesake, work string) (*program, error) {
+	flags, err := n.files.write(work)
+	if err != nil {
+		return nil, err
 	}
+	packages, err := b.listTarget(ctx, go_, t, flags)
 	if err != nil {
 		return nil, b.explain(err, b.options.What)
+	}
+	if err := n.check(packages); err != nil {
+		return nil, err
 	}
 	p, err := choose(packages, b.options.What)
 	if err != nil {
 		return nil, err
 	}
-	p.overlay = hidden
+	if p.overlay = n.files; p.overlay == nil {
+		p.overlay = overlay{}
+	}
 	p.name = executableName(p.ImportPath, p.Dir, t)
 	p.version = t.version
 	if p.Module != nil && p.version == "" {
 		p.version = p.Module.Version
 	}
 	return p, b.checkCgo(ctx, go_, p, packages, work)
-}
-
-// listWithoutKernel lists the target's packages with the user's own folders of
-// the kernel's names hidden.
-func (b *builder) listWithoutKernel(ctx context.Context, go_ command, t target, work string) ([]listed, overlay, error) {
-	hidden, err := hideKernel(ctx, go_, work)
-	if err != nil {
-		return nil, nil, err
-	}
-	flags, err := hidden.write(work)
-	if err != nil {
-		return nil, nil, err
-	}
-	packages, err := b.listTarget(ctx, go_, t, flags)
-	return packages, hidden, err
 }
 
 // listTarget lists the target's packages as if cgo were there, so that those

@@ -107,9 +107,17 @@ func (s *sources) seal() {
 	s.hash = hex.EncodeToString(h.Sum(nil))[:16]
 }
 
+// folders are those that hold Go files.
+func (s *sources) folders() (list []string) {
+	for _, name := range s.names {
+		if folder := path.Dir(name); path.Ext(name) == ".go" && !slices.Contains(list, folder) {
+			list = append(list, folder)
+		}
+	}
+	return list
+}
+
 // has tells whether a folder of the sources holds Go files.
 func (s *sources) has(folder string) bool {
-	return slices.ContainsFunc(s.names, func(name string) bool {
-		return path.Dir(name) == folder && path.Ext(name) == ".go"
-	})
+	return slices.Contains(s.folders(), folder)
 }

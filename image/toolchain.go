@@ -7,11 +7,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"pith"
@@ -29,19 +29,21 @@ type toolchain struct {
 	root    string // GOROOT
 	version string // "go1.26.8"
 	flags   string // GOFLAGS
+	mod     string // GOMOD: the go.mod file of the folder's module
+	work    string // GOWORK: the go.work file; "" without a workspace
 }
 
 // findToolchain asks the go command for the installation that dir wants.
 func (b *builder) findToolchain(ctx context.Context, dir string) (toolchain, error) {
-	out, err := b.command("go", dir).output(ctx, "env", "-json", "GOROOT", "GOVERSION", "GOFLAGS")
+	out, err := b.command("go", dir).output(ctx, "env", "-json", "GOROOT", "GOVERSION", "GOFLAGS", "GOMOD", "GOWORK")
 	if err != nil {
 		return toolchain{}, err
 	}
-	var v struct{ GOROOT, GOVERSION, GOFLAGS string }
+	var v struct{ GOROOT, GOVERSION, GOFLAGS, GOMOD, GOWORK string }
 	if err := json.Unmarshal(out, &v); err != nil {
 		return toolchain{}, fmt.Errorf("go env: %w", err)
 	}
-	t := toolchain{root: v.GOROOT, version: v.GOVERSION, flags: v.GOFLAGS}
+	t := toolchain{root: v.GOROOT, version: v.GOVERSION, flags: v.GOFLAGS, mod: v.GOMOD, work: v.GOWORK}
 	minor := minorVersion(t.version)
 	switch {
 	case minor < leastMinor:
@@ -108,6 +110,9 @@ func (c command) output(ctx context.Context, args ...string) ([]byte, error) {
 	return c.run(ctx, nil, args...)
 }
 
+// patience is how long an interrupted go command may take to tidy up.
+const patience = 5 * time.Second
+
 // run is output; filter is shown each line of the command's errors and says
 // whether it has dealt with it.
 func (c command) run(ctx context.Context, filter func(line string) bool, args ...string) ([]byte, error) {
@@ -117,8 +122,10 @@ func (c command) run(ctx context.Context, filter func(line string) bool, args ..
 	}
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Dir, cmd.Env = c.dir, c.env
-	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) } // go removes its temporary files
-	cmd.WaitDelay = 5 * time.Second
+	// A group of its own, so that compilers end with it. It hears of Ctrl-C from here.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGINT) } // go removes its temporary files
+	cmd.WaitDelay = patience
 	var stdout bytes.Buffer
 	cmd.Stdout = &stdout
 	stderr, w := io.Pipe()
@@ -130,6 +137,9 @@ func (c command) run(ctx context.Context, filter func(line string) bool, args ..
 	w.Close()
 	words := <-lines
 	if ctx.Err() != nil {
+		if cmd.Process != nil {
+			syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // who didn't obey
+		}
 		return nil, ctx.Err()
 	}
 	if err != nil {
